@@ -1,0 +1,78 @@
+package import Crypto
+
+/// Walks the chunks of a part's file, in order, checking the chain as it goes.
+///
+/// Pure: bytes are pushed in as they are read; nothing is read here. With a key it authenticates and opens
+/// each chunk; without, it checks what a third party can check.
+package struct PartScanner: Sendable {
+  package struct Item: Equatable, Sendable {
+    package var header: ChunkHeader
+    /// Byte offset of the chunk in the file.
+    package var fileOffset: Int
+    /// Chain hash after the chunk.
+    package var chainHead: [UInt8]
+    /// Nil where no key was given.
+    package var plaintext: [UInt8]?
+  }
+
+  package private(set) var header: PartHeader?
+  package private(set) var chain: ChainState?
+  /// End of the last valid chunk (or of the header): the valid prefix of the file, in bytes.
+  package private(set) var validLength = 0
+  package private(set) var isClosed = false
+  /// Bytes pushed and not yet part of a whole chunk.
+  package var pending_bytes: Int { buffer.count }
+
+  private var buffer: [UInt8] = []
+  private let key: SymmetricKey?
+
+  package init(key: SymmetricKey?) { self.key = key }
+
+  /// Takes the next bytes of the file and returns the chunks they complete.
+  package mutating func push(_ bytes: some Sequence<UInt8>) throws(FootageError) -> [Item] {
+    buffer.append(contentsOf: bytes)
+    var items: [Item] = []
+    var cursor = 0
+    defer { buffer.removeFirst(cursor) }
+    if header == nil {
+      guard let length = try Self.headerLength(buffer), buffer.count >= length else { return [] }
+      let decoded = try PartHeader.decode(buffer)
+      header = decoded.header
+      chain = ChainState(header: decoded.header)
+      cursor = decoded.length
+      validLength = decoded.length
+    }
+    while let next = try ChunkHeader.decode(buffer[cursor...], fileOffset: validLength) {
+      guard buffer.count - cursor >= next.chunkLength else { break }
+      guard !isClosed else {
+        throw FootageError(.afterClose, offset: validLength, "chunk \(next.index) follows the close")
+      }
+      let sealedStart = cursor + next.chunkLength - Int(next.plaintextLength) - ChunkHeader.tagLength
+      let sealed = Array(buffer[sealedStart..<(cursor + next.chunkLength)])
+      var advanced = chain
+      try advanced?.accept(next, sealed: sealed, fileOffset: validLength)
+      var plaintext: [UInt8]?
+      if let key { plaintext = try next.open(sealed, key: key, fileOffset: validLength) }
+      chain = advanced
+      items.append(
+        Item(
+          header: next, fileOffset: validLength, chainHead: advanced?.head ?? [], plaintext: plaintext))
+      if next.kind == .close { isClosed = true }
+      validLength += next.chunkLength
+      cursor += next.chunkLength
+    }
+    return items
+  }
+
+  private static func headerLength(_ bytes: [UInt8]) throws(FootageError) -> Int? {
+    guard bytes.count >= 12 else { return nil }
+    guard Array(bytes[0..<8]) == PartHeader.magic else {
+      throw FootageError(.notAMaster, offset: 0, "no PLASTRN1 magic")
+    }
+    let length = bytes[8..<12].reduce(0) { $0 << 8 | Int($1) }
+    guard length <= PartHeader.fixedLength + PartHeader.maximumFacts_bytes else {
+      throw FootageError(.tooLarge, offset: 8, "header of \(length) bytes")
+    }
+    return length
+  }
+}

@@ -1,0 +1,166 @@
+internal import Crypto
+package import Doctrine
+package import SRT
+package import Seams
+internal import Synchronization
+
+/// Clocks, injected: the ingest never reads one elsewhere.
+package struct IngestClocks: Sendable {
+  package var wall: @Sendable () -> UTCTime
+  package var monotonic: @Sendable () -> MonotonicTime
+
+  package init(wall: @escaping @Sendable () -> UTCTime, monotonic: @escaping @Sendable () -> MonotonicTime) {
+    self.wall = wall
+    self.monotonic = monotonic
+  }
+}
+
+/// A call that was let through to the key exchange and is not yet accepted.
+struct PendingAttempt: Sendable {
+  var identifier: StreamIdentifier
+  var peer: String
+  var at: MonotonicTime
+}
+
+/// Who may stream, in memory: what libsrt's thread looks up during a handshake.
+///
+/// Before the passphrase is proven every refusal looks the same from outside: a caller that shall fail is
+/// given a passphrase nobody knows and fails the key exchange like any impostor. The true reason is written
+/// down inside.
+// STO-6, MET-2, LIVE-9.
+package final class AdmissionTable: Sendable {
+  /// Calls in ten seconds from one address: a whole fleet may share one behind its operator's gateway.
+  static let callsPerAddress = 400
+  /// Calls in ten seconds for one camera name.
+  static let callsPerCamera = 20
+  /// No acceptance within this time means the key exchange failed.
+  static let proof_s: Int64 = 3
+  static let maximumPending = 4096
+
+  private struct State {
+    var cameras: [CameraID: CameraAdmission] = [:]
+    var usedGrants: Set<IncidentID> = []
+    var pending: [Int32: PendingAttempt] = [:]
+    var byAddress = RateLimiter()
+    var byCamera = RateLimiter()
+    var refusals: [RefusalEntry] = []
+  }
+
+  private let state = Mutex(State())
+  private let clocks: IngestClocks
+
+  package init(clocks: IngestClocks) { self.clocks = clocks }
+
+  package func set(_ admission: CameraAdmission) {
+    state.withLock { $0.cameras[admission.camera] = admission }
+  }
+
+  package func remove(_ camera: CameraID) { state.withLock { $0.cameras[camera] = nil } }
+
+  package func admission(of camera: CameraID) -> CameraAdmission? { state.withLock { $0.cameras[camera] } }
+
+  /// Takes the camera's next unused grant.
+  func takeGrant(of camera: CameraID) -> IncidentGrant? {
+    state.withLock { state in
+      guard let admission = state.cameras[camera] else { return nil }
+      guard let grant = admission.grants.first(where: { !state.usedGrants.contains($0.incident) }) else {
+        return nil
+      }
+      state.usedGrants.insert(grant.incident)
+      return grant
+    }
+  }
+
+  /// The listen callback: looks up, notes the attempt, answers. No I/O.
+  package func decide(_ request: AdmissionRequest) -> AdmissionAnswer {
+    let now = clocks.monotonic()
+    let wall = clocks.wall()
+    return state.withLock { state in
+      guard state.byAddress.allows(request.peer.host, limit: Self.callsPerAddress, at: now) else {
+        return .refuse
+      }
+      let identifier: StreamIdentifier
+      do throws(StreamIdentifier.Malformed) {
+        identifier = try StreamIdentifier(request.streamID)
+      } catch {
+        Self.note(
+          &state,
+          RefusalEntry(
+            at: wall, camera: nil, service: nil, peer: request.peer.description, code: "stream-id",
+            sentence: "Appel refusé : \(error.sentence).", proven: false))
+        return .exchangeKeys(passphrase: Self.unknowablePassphrase())
+      }
+      let camera = identifier.camera
+      guard state.byCamera.allows(camera.rawValue, limit: Self.callsPerCamera, at: now) else {
+        Self.note(
+          &state,
+          RefusalEntry(
+            at: wall, camera: camera.rawValue, service: state.cameras[camera]?.service,
+            peer: request.peer.description, code: "too-many-calls",
+            sentence:
+              "Appel refusé : plus de \(Self.callsPerCamera) appels en \(RateLimiter.window_s) s pour cette caméra. Vérifiez sa phrase secrète.",
+            proven: false))
+        return .refuse
+      }
+      guard let admission = state.cameras[camera] else {
+        Self.note(
+          &state,
+          RefusalEntry(
+            at: wall, camera: camera.rawValue, service: nil, peer: request.peer.description,
+            code: "unknown-camera",
+            sentence: "Appel refusé : caméra inconnue. Seules les caméras du service, enrôlées, sont reçues.",
+            proven: false))
+        return .exchangeKeys(passphrase: Self.unknowablePassphrase())
+      }
+      if state.pending.count < Self.maximumPending {
+        state.pending[request.socket] = PendingAttempt(
+          identifier: identifier, peer: request.peer.description, at: now)
+      }
+      return .exchangeKeys(passphrase: admission.passphrase)
+    }
+  }
+
+  /// The attempt behind an accepted connection: its passphrase is proven.
+  func takeProven(_ socket: Int32) -> PendingAttempt? { state.withLock { $0.pending.removeValue(forKey: socket) } }
+
+  /// Refusals noted since the last call, and attempts that were never proven.
+  func drainRefusals() -> [RefusalEntry] {
+    let now = clocks.monotonic()
+    let wall = clocks.wall()
+    return state.withLock { state in
+      for (socket, attempt) in state.pending where now.since(attempt.at) > Self.proof_s * 1_000_000 {
+        state.pending[socket] = nil
+        let camera = attempt.identifier.camera
+        Self.note(
+          &state,
+          RefusalEntry(
+            at: wall, camera: camera.rawValue, service: state.cameras[camera]?.service, peer: attempt.peer,
+            code: "wrong-passphrase",
+            sentence:
+              "Appel refusé : phrase secrète fausse, ou absente (appel en clair), ou appel abandonné. Remettez à la caméra celle de son enrôlement.",
+            proven: false))
+      }
+      defer { state.refusals.removeAll() }
+      return state.refusals
+    }
+  }
+
+  /// Like refusals become one line with a count, so that a flood stays small.
+  private static func note(_ state: inout State, _ refusal: RefusalEntry) {
+    if let index = state.refusals.lastIndex(where: {
+      $0.code == refusal.code && $0.camera == refusal.camera
+    }) {
+      state.refusals[index].count += 1
+    } else if state.refusals.count < 512 {
+      state.refusals.append(refusal)
+    } else {
+      state.refusals[511].count += 1
+    }
+  }
+
+  private static func unknowablePassphrase() -> String {
+    SymmetricKey(size: .bits256).withUnsafeBytes { bytes in
+      bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+  }
+}

@@ -1,0 +1,493 @@
+import Doctrine
+import Footage
+import Foundation
+import Logging
+import SRT
+import Seams
+import Vault
+
+/// One SRT connection whose passphrase is proven.
+final class Connection {
+  let socket: SRTSocket
+  let camera: CameraID
+  let peer: String
+  let acceptedAt: MonotonicTime
+  let isLinkTest: Bool
+  var lastPacket: MonotonicTime
+  var epoch: UInt32 = 0
+  var orderer = PacketOrderer()
+  var assembler: ChunkAssembler
+  var ended = false
+
+  init(
+    socket: consuming SRTSocket, camera: CameraID, peer: String, at now: MonotonicTime, isLinkTest: Bool,
+    epoch: UInt32
+  ) {
+    self.socket = socket
+    self.camera = camera
+    self.peer = peer
+    acceptedAt = now
+    lastPacket = now
+    self.isLinkTest = isLinkTest
+    self.epoch = epoch
+    assembler = ChunkAssembler(epoch: epoch)
+  }
+}
+
+/// An open recording.
+final class OpenRecording {
+  let incident: IncidentID
+  let recording: RecordingID
+  let service: ServiceID
+  var current: PartGrant
+  var upcoming: [PartGrant]
+  var facts: [UInt8]
+  var epoch: UInt32
+  var damage: Int64 = 0
+  var lastPacket: UTCTime
+  var pauseCause = GapCause.linkLost
+  var isLive = false
+
+  init(
+    incident: IncidentID, recording: RecordingID, service: ServiceID, current: PartGrant,
+    upcoming: [PartGrant], facts: [UInt8], epoch: UInt32, lastPacket: UTCTime
+  ) {
+    self.incident = incident
+    self.recording = recording
+    self.service = service
+    self.current = current
+    self.upcoming = upcoming
+    self.facts = facts
+    self.epoch = epoch
+    self.lastPacket = lastPacket
+  }
+}
+
+/// A camera that has, or had, an incident since the start.
+final class CameraState {
+  var machine: IncidentMachine
+  var recording: OpenRecording?
+  var connection: Int32?
+
+  init(machine: consuming IncidentMachine) { self.machine = machine }
+}
+
+/// The state of one ingest thread and its turns. Not `Sendable`: one thread.
+final class IngestCore {
+  /// Data waits in the transport and nothing is handed over: the sender gave a packet up (upstream 2657).
+  static let stuck_us: Int64 = 3_000_000
+  /// A second device takes over only from one that has been silent this long.
+  static let takeover_us: Int64 = 1_000_000
+  static let linkTest_us: Int64 = 10_000_000
+  static let slowTurn_us: Int64 = 250_000
+  static let chainHeads_us: Int64 = 60_000_000
+
+  private let listener: SRTListener
+  let table: AdmissionTable
+  let spool: EventSpool
+  private let feed: LiveFeed
+  private let writer: FootageWriter
+  private let index: IndexFeed
+  let clocks: IngestClocks
+  let logger: Logger
+  private var connections: [Int32: Connection] = [:]
+  private var cameras: [CameraID: CameraState] = [:]
+  private var lastSlowTurn = MonotonicTime(microseconds: 0)
+
+  init(
+    listener: consuming SRTListener, table: AdmissionTable, spool: EventSpool, feed: LiveFeed,
+    writer: FootageWriter, index: IndexFeed, clocks: IngestClocks, logger: Logger
+  ) {
+    self.listener = listener
+    self.table = table
+    self.spool = spool
+    self.feed = feed
+    self.writer = writer
+    self.index = index
+    self.clocks = clocks
+    self.logger = logger
+  }
+
+  func run(commands: () -> [LoopCommand], stopping: () -> Bool) {
+    do throws(SRTError) {
+      let poll = try SRTPoll()
+      try poll.add(listener.id)
+      turn(poll, commands: commands, stopping: stopping)
+    } catch {
+      logger.critical("no poll set", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private func turn(_ poll: borrowing SRTPoll, commands: () -> [LoopCommand], stopping: () -> Bool) {
+    withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 16) { buffer in
+      while !stopping() {
+        for command in commands() { perform(command, poll) }
+        while let socket = listener.accept() { accepted(socket, poll) }
+        let hasRoom = writer.hasRoom
+        if hasRoom { for connection in connections.values { drain(connection, buffer) } }
+        let now = clocks.monotonic()
+        let wall = clocks.wall()
+        for connection in connections.values where !connection.isLinkTest {
+          connection.orderer.timePassed(now: now, into: &connection.assembler)
+          connection.assembler.timePassed(at: wall)
+          handOver(connection)
+        }
+        for connection in connections.values where connection.ended { end(connection, poll, at: now) }
+        if now.since(lastSlowTurn) >= Self.slowTurn_us {
+          lastSlowTurn = now
+          slowTurn(poll, now: now, wall: wall)
+        }
+        if hasRoom, connections.count <= IngestLoop.eventDrivenConnections {
+          _ = poll.wait(timeout_ms: IngestLoop.wait_ms)
+        } else {
+          usleep(IngestLoop.tick_ms * 1000)
+        }
+      }
+      let now = clocks.monotonic()
+      for connection in connections.values { end(connection, poll, at: now) }
+    }
+  }
+
+  // MARK: Receiving
+
+  private func drain(_ connection: Connection, _ buffer: UnsafeMutableRawBufferPointer) {
+    guard !connection.ended else { return }
+    for _ in 0..<IngestLoop.messagesPerTurn {
+      switch connection.socket.receive(into: buffer) {
+      case .nothing:
+        return
+      case .ended:
+        connection.ended = true
+        return
+      case .message(let length, let sequence):
+        let now = clocks.monotonic()
+        connection.lastPacket = now
+        // The gate: bytes go on only where a recording is open. P1, REC-1.
+        guard !connection.isLinkTest, let recording = cameras[connection.camera]?.recording else { continue }
+        let arrival = clocks.wall()
+        recording.lastPacket = arrival
+        connection.orderer.arrived(
+          sequence31: sequence, bytes: UnsafeRawBufferPointer(rebasing: buffer[0..<length]), arrival: arrival,
+          now: now, into: &connection.assembler)
+      }
+    }
+  }
+
+  /// Hands finished chunks to the writer and live bytes to the feed.
+  private func handOver(_ connection: Connection) {
+    guard let recording = cameras[connection.camera]?.recording else {
+      _ = connection.assembler.takeFinished()
+      _ = connection.assembler.takeLive()
+      return
+    }
+    for chunk in connection.assembler.takeFinished() {
+      submit(.append(part: recording.current.part.rawValue, chunk))
+    }
+    let live = connection.assembler.takeLive()
+    if !live.isEmpty, recording.isLive { feed.offer(recording.recording, live) }
+  }
+
+  private func submit(_ command: FootageCommand) {
+    // The line has twice the room at which reading stops: what is in hand always fits.
+    if !writer.submit(command) { logger.critical("writer line full: a chunk was dropped") }
+  }
+
+  // MARK: Connections
+
+  private func accepted(_ socket: consuming SRTSocket, _ poll: borrowing SRTPoll) {
+    let now = clocks.monotonic()
+    guard let attempt = table.takeProven(socket.id) else { return }
+    let camera = attempt.identifier.camera
+    guard let admission = table.admission(of: camera) else { return }
+    guard admission.enabled else {
+      refuse(attempt, admission, "camera-disabled", "Caméra désactivée : l'administrateur doit la réactiver.")
+      return
+    }
+    if attempt.identifier.isLinkTest {
+      add(Connection(socket: socket, camera: camera, peer: attempt.peer, at: now, isLinkTest: true, epoch: 0), poll)
+      return
+    }
+    guard let agent = admission.issuedTo else {
+      refuse(
+        attempt, admission, "not-issued",
+        "Caméra non perçue : aucun agent ne la porte. Enregistrez sa perception, l'agent relance l'enregistrement.")
+      return
+    }
+    let state = cameras[camera] ?? CameraState(machine: IncidentMachine())
+    cameras[camera] = state
+    if let id = state.connection, let other = connections[id] {
+      guard now.since(other.lastPacket) >= Self.takeover_us else {
+        refuse(
+          attempt, admission, "two-devices",
+          "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra.")
+        return
+      }
+      end(other, poll, at: now)
+    }
+    switch state.machine.streamArrived(activation: attempt.identifier.activation, at: now) {
+    case .refuseClosed:
+      refuse(
+        attempt, admission, "incident-closed",
+        "Incident clos : la caméra continue d'appeler. Un nouvel incident demande une nouvelle activation, ou \(IncidentMachine.quiet_s) s sans appel.")
+    case .open:
+      guard open(state, attempt, admission, agent: agent) else {
+        refuse(
+          attempt, admission, "no-key",
+          "Aucune clé d'avance pour cette caméra : le service « keeper » ne répond pas. Réessayez.")
+        return
+      }
+      join(state, socket, attempt, poll, at: now)
+    case .rejoin:
+      rejoin(state)
+      join(state, socket, attempt, poll, at: now)
+    }
+  }
+
+  private func open(
+    _ state: CameraState, _ attempt: PendingAttempt, _ admission: CameraAdmission, agent: AgentID
+  ) -> Bool {
+    let wall = clocks.wall()
+    guard let grant = table.takeGrant(of: admission.camera),
+      let start = grant.parts.lastIndex(where: { $0.dayStart <= wall }) ?? grant.parts.indices.first
+    else { return false }
+    let facts = RecordingFacts(
+      camera: admission.camera.rawValue, agent: agent.rawValue, regime: admission.regime,
+      regimeVersion: admission.regimeVersion, reference: attempt.identifier.reference,
+      activation: attempt.identifier.activation)
+    let recording = OpenRecording(
+      incident: grant.incident, recording: grant.recording, service: admission.service,
+      current: grant.parts[start], upcoming: Array(grant.parts[(start + 1)...]), facts: facts.encoded,
+      epoch: 0, lastPacket: wall)
+    recording.current.number = 1
+    state.machine.incidentOpened(grant.incident, activation: attempt.identifier.activation)
+    state.recording = recording
+    spool.append(
+      .incidentOpened(
+        IncidentEntry(
+          id: grant.incident, recording: grant.recording, service: admission.service,
+          camera: admission.camera, agent: agent, reference: attempt.identifier.reference,
+          activation: attempt.identifier.activation, openedAt: wall),
+        threat: attempt.identifier.threat, peer: attempt.peer))
+    openPart(recording, after: nil)
+    return true
+  }
+
+  private func openPart(_ recording: OpenRecording, after previous: PartID?) {
+    let grant = recording.current
+    guard let header = try? PartHeader(grant, recording, created: clocks.wall()) else {
+      logger.critical("a part's header could not be made", metadata: ["part": "\(grant.part)"])
+      return
+    }
+    let day = grant.localDay.description.split(separator: "-")
+    let path = "\(day[0])/\(day[1])/\(day[2])/\(grant.part).plm"
+    index.register(
+      PartOpened(
+        part: grant.part, recording: recording.recording, service: recording.service, number: grant.number,
+        localDay: grant.localDay, wrappedKey: grant.wrappedKey, path: path))
+    submit(
+      .open(
+        part: grant.part.rawValue, path: path, header: header, key: grant.symmetricKey,
+        after: previous?.rawValue))
+  }
+
+  /// Writes down the time that is missing.
+  private func rejoin(_ state: CameraState) {
+    guard let recording = state.recording else { return }
+    let wall = clocks.wall()
+    let note = GapNote(
+      from_us: recording.lastPacket.microseconds, to_us: max(recording.lastPacket, wall).microseconds,
+      cause: recording.pauseCause.rawValue)
+    submit(
+      .append(
+        part: recording.current.part.rawValue,
+        ChunkContent(
+          kind: .gap, epoch: recording.epoch + 1, firstArrival_us: note.from_us, lastArrival_us: note.to_us,
+          plaintext: note.encoded)))
+  }
+
+  private func join(
+    _ state: CameraState, _ socket: consuming SRTSocket, _ attempt: PendingAttempt,
+    _ poll: borrowing SRTPoll, at now: MonotonicTime
+  ) {
+    guard let recording = state.recording else { return }
+    let wall = clocks.wall()
+    recording.epoch += 1
+    recording.lastPacket = wall
+    submit(
+      .append(
+        part: recording.current.part.rawValue,
+        ChunkContent(
+          kind: .epoch, epoch: recording.epoch, firstArrival_us: wall.microseconds,
+          lastArrival_us: wall.microseconds,
+          plaintext: Array("{\"peer\":\"\(attempt.peer)\",\"started_us\":\(wall.microseconds)}".utf8))))
+    let connection = Connection(
+      socket: socket, camera: attempt.identifier.camera, peer: attempt.peer, at: now, isLinkTest: false,
+      epoch: recording.epoch)
+    connection.assembler.tapsLive = recording.isLive
+    state.connection = connection.socket.id
+    spool.append(
+      .streamJoined(
+        recording.incident, recording.recording, epoch: Int64(recording.epoch), at: wall, peer: attempt.peer))
+    add(connection, poll)
+  }
+
+  private func add(_ connection: Connection, _ poll: borrowing SRTPoll) {
+    let id = connection.socket.id
+    do throws(SRTError) { try poll.add(id) } catch {
+      logger.warning("connection is not polled", metadata: ["error": "\(error)"])
+    }
+    connections[id] = connection
+    logger.info("stream opened", metadata: ["connection": "\(id)"])
+  }
+
+  private func refuse(_ attempt: PendingAttempt, _ admission: CameraAdmission, _ code: String, _ reason: String) {
+    spool.append(
+      .refused(
+        RefusalEntry(
+          at: clocks.wall(), camera: admission.camera.rawValue, service: admission.service,
+          peer: attempt.peer, code: code, sentence: reason, proven: true)))
+  }
+
+  /// A connection is over: what it delivered is handed over, then the incident is told.
+  private func end(_ connection: Connection, _ poll: borrowing SRTPoll, at now: MonotonicTime) {
+    let id = connection.socket.id
+    guard connections.removeValue(forKey: id) != nil else { return }
+    poll.remove(id)
+    logger.info("stream closed", metadata: ["connection": "\(id)"])
+    guard !connection.isLinkTest else {
+      tellLinkTest(connection, at: now)
+      return
+    }
+    guard let state = cameras[connection.camera] else { return }
+    if state.connection == id { state.connection = nil }
+    connection.orderer.finish(now: now, into: &connection.assembler)
+    connection.assembler.close()
+    handOver(connection)
+    guard let recording = state.recording else { return }
+    recording.damage += connection.assembler.damage
+    let age = now.since(connection.lastPacket)
+    recording.pauseCause = age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost
+    if connection.orderer.missing > 0 {
+      let at = recording.lastPacket.microseconds
+      let note = GapNote(from_us: at, to_us: at, cause: GapCause.lostInTransport.rawValue)
+      submit(
+        .append(
+          part: recording.current.part.rawValue,
+          ChunkContent(
+            kind: .gap, epoch: connection.epoch, packetCount: UInt32(clamping: connection.orderer.missing),
+            firstArrival_us: at, lastArrival_us: at, plaintext: note.encoded)))
+    }
+    state.machine.streamEnded(lastPacketAge_us: age, at: now)
+    spool.append(
+      .streamLeft(
+        recording.incident, recording.recording, epoch: Int64(connection.epoch), at: clocks.wall()))
+  }
+
+  private func tellLinkTest(_ connection: Connection, at now: MonotonicTime) {
+    let figures = connection.socket.statistics()
+    spool.append(
+      .linkTested(
+        LinkTestResult(
+          camera: connection.camera, at: clocks.wall(), duration_ms: now.since(connection.acceptedAt) / 1000,
+          packets: figures?.packetsReceived ?? 0, lost: figures?.packetsLost ?? 0,
+          roundTrip_ms: figures?.roundTrip_ms ?? 0, rate_mbps: figures?.rate_mbps ?? 0)))
+  }
+
+  // MARK: Time and commands
+
+  private func slowTurn(_ poll: borrowing SRTPoll, now: MonotonicTime, wall: UTCTime) {
+    for refusal in table.drainRefusals() { spool.append(.refused(refusal)) }
+    for connection in connections.values {
+      if connection.isLinkTest {
+        if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, poll, at: now) }
+      } else if now.since(connection.lastPacket) >= Self.stuck_us,
+        let figures = connection.socket.statistics(), figures.receiveBuffer_bytes > 0
+      {
+        end(connection, poll, at: now)
+        cameras[connection.camera]?.recording?.pauseCause = .notDeliverable
+      }
+    }
+    for (camera, state) in cameras {
+      if let recording = state.recording, wall >= recording.current.dayEnd { turnDay(state, recording) }
+      if let (incident, cause) = state.machine.timePassed(at: now) {
+        finish(state, camera, incident, cause, by: nil, poll, at: now)
+      }
+    }
+  }
+
+  /// Local midnight: the recording goes on in a part of its own day, key and term (RET-2).
+  private func turnDay(_ state: CameraState, _ recording: OpenRecording) {
+    guard let next = recording.upcoming.first else { return }
+    if let id = state.connection, let connection = connections[id] {
+      connection.assembler.close()
+      handOver(connection)
+    }
+    let previous = recording.current
+    submit(
+      .close(
+        part: previous.part.rawValue,
+        CloseNote.content(cause: "day-ended", at: clocks.wall(), epoch: recording.epoch)))
+    recording.upcoming.removeFirst()
+    recording.current = next
+    recording.current.number = previous.number + 1
+    openPart(recording, after: previous.part)
+  }
+
+  private func finish(
+    _ state: CameraState, _ camera: CameraID, _ incident: IncidentID, _ cause: ClosingCause, by: String?,
+    _ poll: borrowing SRTPoll, at now: MonotonicTime
+  ) {
+    guard let recording = state.recording, recording.incident == incident else { return }
+    if let id = state.connection, let connection = connections[id] { end(connection, poll, at: now) }
+    setLive(state, recording, false)
+    let wall = clocks.wall()
+    index.closesIncident(
+      recording.current.part,
+      IncidentClosed(
+        incident: incident, recording: recording.recording, camera: camera, at: wall, cause: cause, by: by,
+        damage: recording.damage))
+    submit(
+      .close(
+        part: recording.current.part.rawValue,
+        CloseNote.content(cause: cause.rawValue, at: wall, epoch: recording.epoch)))
+    state.recording = nil
+  }
+
+  private func setLive(_ state: CameraState, _ recording: OpenRecording, _ open: Bool) {
+    guard recording.isLive != open else { return }
+    recording.isLive = open
+    if let id = state.connection { connections[id]?.assembler.tapsLive = open }
+    if open { feed.begin(recording.recording) } else { feed.end(recording.recording) }
+  }
+
+  private func perform(_ command: LoopCommand, _ poll: borrowing SRTPoll) {
+    let now = clocks.monotonic()
+    switch command {
+    case .close(let incident, let cause, let by):
+      for (camera, state) in cameras where state.recording?.incident == incident {
+        // What was sent before the close is kept: closing first would leave it at the gate.
+        if state.machine.closeRequested(incident, at: now) {
+          finish(state, camera, incident, cause, by: by, poll, at: now)
+        }
+      }
+    case .live(let recording, let open):
+      for state in cameras.values {
+        if let known = state.recording, known.recording == recording { setLive(state, known, open) }
+      }
+    case .allLiveEnds:
+      for state in cameras.values {
+        if let known = state.recording { setLive(state, known, false) }
+      }
+    case .resume(let resumed):
+      let state = CameraState(
+        machine: IncidentMachine(resuming: resumed.incident, activation: resumed.resumed.activation, at: now))
+      let recording = OpenRecording(
+        incident: resumed.incident, recording: resumed.recording, service: resumed.service,
+        current: resumed.current, upcoming: resumed.resumed.parts, facts: [], epoch: resumed.lastEpoch,
+        lastPacket: resumed.lastArrival)
+      recording.pauseCause = .serverRestart
+      state.recording = recording
+      cameras[resumed.resumed.camera] = state
+    }
+  }
+}

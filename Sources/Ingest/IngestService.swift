@@ -1,0 +1,130 @@
+internal import Doctrine
+internal import Footage
+internal import Foundation
+package import Logging
+internal import SRT
+internal import Seams
+internal import Synchronization
+internal import Vault
+
+/// The ingest process as a whole: takes up what a stop left open, then listens.
+package struct IngestService: Sendable {
+  package struct Settings: Sendable {
+    package var host: String
+    package var port: UInt16
+    package var footageRoot: String
+
+    package init(host: String, port: UInt16, footageRoot: String) {
+      self.host = host
+      self.port = port
+      self.footageRoot = footageRoot
+    }
+  }
+
+  private let settings: Settings
+  private let keeper: KeeperClient
+  private let clocks: IngestClocks
+  private let logger: Logger
+  private let table: AdmissionTable
+  private let spool = EventSpool()
+  private let loop: IngestLoop
+  /// What the console reads.
+  package let feed = LiveFeed()
+
+  package init(settings: Settings, keeper: KeeperClient, clocks: IngestClocks, logger: Logger) {
+    self.settings = settings
+    self.keeper = keeper
+    self.clocks = clocks
+    self.logger = logger
+    table = AdmissionTable(clocks: clocks)
+    loop = IngestLoop(
+      footageRoot: settings.footageRoot, table: table, spool: spool, feed: feed, clocks: clocks, logger: logger)
+  }
+
+  /// Runs until cancelled.
+  package func run() async throws {
+    try SRTLibrary.start()
+    let link = KeeperLink(client: keeper, table: table, spool: spool, loop: loop, logger: logger)
+    let linked = Task { await link.run() }
+    defer {
+      linked.cancel()
+      loop.stop()
+    }
+    try await takeUpOpenParts()
+    let port = try loop.start(host: settings.host, port: settings.port)
+    logger.notice("listening for cameras", metadata: ["port": "\(port)", "srt": "\(SRTLibrary.version)"])
+    while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+  }
+
+  /// Finds files without a close chunk, of today and the days a recording may have begun on.
+  private func takeUpOpenParts() async throws {
+    let found = OpenParts.find(below: settings.footageRoot, at: clocks.wall())
+    guard !found.isEmpty else { return }
+    var answers: [FoundPartAnswer]?
+    while answers == nil {
+      try Task.checkCancellation()
+      do throws(Problem) {
+        if case .found(let list) = try await keeper.call(.found(found)) { answers = list }
+      } catch {
+        logger.warning("keeper away: open recordings wait", metadata: ["problem": "\(error.code)"])
+        try await Task.sleep(for: KeeperLink.retry)
+      }
+    }
+    for answer in answers ?? [] {
+      guard let part = found.first(where: { $0.part == answer.grant.part }) else { continue }
+      do {
+        let recovered = try PartRecovery.recover(
+          settings.footageRoot + "/" + part.path, part: part.part.rawValue, key: answer.grant.symmetricKey)
+        if recovered.torn_bytes > 0 {
+          logger.warning(
+            "a torn end was set aside", metadata: ["part": "\(part.part)", "bytes": "\(recovered.torn_bytes)"])
+        }
+        loop.takeUp(
+          part.part, recovered, path: part.path, key: answer.grant, recording: part.recording,
+          indexed: answer.indexedChunks)
+        let last = UTCTime(microseconds: max(recovered.lastArrival_us, part.created.microseconds))
+        if let resume = answer.resume {
+          loop.post(
+            .resume(
+              ResumedRecording(
+                incident: part.incident, recording: part.recording, service: part.service,
+                current: answer.grant, resumed: resume, lastArrival: last, lastEpoch: recovered.lastEpoch)))
+        } else {
+          loop.closeRecovered(part.part, lastArrival: last, lastEpoch: recovered.lastEpoch, incident: nil)
+        }
+      } catch {
+        logger.error("a part could not be taken up", metadata: ["part": "\(part.part)", "error": "\(error)"])
+      }
+    }
+  }
+}
+
+/// Looks for parts that a stop left open.
+enum OpenParts {
+  /// An incident lasts hours; a recording that began earlier than this is not waited for.
+  static let days = 3
+
+  static func find(below root: String, at now: UTCTime) -> [FoundPart] {
+    let today = LegalCalendar(initialOffset_s: 0, transitions: []).day(of: now)
+    var found: [FoundPart] = []
+    for back in -1...days {
+      let day = today.adding(days: -back).description.split(separator: "-").joined(separator: "/")
+      for name in Directories.names(in: "\(root)/\(day)") where name.hasSuffix(".plm") {
+        if let part = open(root, "\(day)/\(name)") { found.append(part) }
+      }
+    }
+    return found
+  }
+
+  private static func open(_ root: String, _ path: String) -> FoundPart? {
+    guard var reader = try? PartReader(path: root + "/" + path, key: nil) else { return nil }
+    while let items = try? reader.next(), !items.isEmpty {}
+    guard !reader.state.isClosed, let header = reader.state.header else { return nil }
+    let day = Int(header.localDay)
+    return FoundPart(
+      part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
+      incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
+      localDay: LocalDate(year: day / 10_000, month: day / 100 % 100, day: day % 100),
+      wrappedKey: Blob(header.wrappedKey), path: path, created: UTCTime(microseconds: header.created_us))
+  }
+}

@@ -1,0 +1,109 @@
+internal import Footage
+internal import Doctrine
+internal import Foundation
+internal import Seams
+internal import Synchronization
+internal import Vault
+internal import Logging
+
+/// Turns what the writer has made durable into events for the index. Called on the writer's thread.
+final class IndexFeed: Sendable {
+  private struct Part {
+    var opened: PartOpened?
+    var recording: RecordingID
+    var indexer: SegmentIndexer
+    /// Chunks the index has already (after a restart).
+    var skip: Int64
+    var closing: IncidentClosed?
+  }
+
+  private struct State {
+    var parts: [String: Part] = [:]
+    var failing: Set<String> = []
+  }
+
+  private let state = Mutex(State())
+  private let spool: EventSpool
+  private let logger: Logger
+
+  init(spool: EventSpool, logger: Logger) {
+    self.spool = spool
+    self.logger = logger
+  }
+
+  func register(_ part: PartOpened) {
+    state.withLock {
+      $0.parts[part.part.rawValue] = Part(
+        opened: part, recording: part.recording,
+        indexer: SegmentIndexer(part: part.part, recording: part.recording), skip: 0)
+    }
+  }
+
+  /// Takes up a recovered part: chunks the index has are skipped, the others are told at once.
+  func resume(_ part: PartID, _ recording: RecordingID, chunks: [CommittedChunk], indexed: Int64) {
+    state.withLock {
+      $0.parts[part.rawValue] = Part(
+        opened: nil, recording: recording, indexer: SegmentIndexer(part: part, recording: recording),
+        skip: indexed)
+    }
+    committed(chunks)
+  }
+
+  /// The part is the last of its recording: its close is the incident's.
+  func closesIncident(_ part: PartID, _ closing: IncidentClosed) {
+    state.withLock { $0.parts[part.rawValue]?.closing = closing }
+  }
+
+  /// Parts whose disk does not take bytes now.
+  var failing: Set<String> { state.withLock { $0.failing } }
+
+  func take(_ outcome: FootageOutcome) {
+    switch outcome {
+    case .opened(let part, _):
+      if let opened = state.withLock({ $0.parts[part]?.opened }) { spool.append(.partOpened(opened)) }
+    case .committed(let chunks):
+      committed(chunks)
+    case .closed(let part, let count, let head, let length):
+      let ended = state.withLock { $0.parts.removeValue(forKey: part) }
+      guard var ended else { return }
+      if let segment = ended.indexer.finish() { spool.append(.segment(segment)) }
+      spool.append(
+        .partClosed(
+          PartProgress(part: PartID(part), chunkCount: Int64(count), chainHead: head, file_bytes: length)))
+      if let closing = ended.closing { spool.append(.incidentClosed(closing)) }
+    case .failing(let part, let error):
+      let first = state.withLock { $0.failing.insert(part).inserted }
+      if first { logger.error("footage cannot be written", metadata: ["part": "\(part)", "error": "\(error)"]) }
+    case .mended(let part):
+      state.withLock { _ = $0.failing.remove(part) }
+      logger.notice("footage is written again", metadata: ["part": "\(part)"])
+    }
+  }
+
+  private func committed(_ chunks: [CommittedChunk]) {
+    var events: [IngestEvent] = []
+    state.withLock { state in
+      for chunk in chunks {
+        guard var part = state.parts[chunk.part] else { continue }
+        let index = Int64(chunk.header.index)
+        guard index >= part.skip else { continue }
+        if let segment = part.indexer.committed(
+          chunk.header, fileOffset: chunk.fileOffset, head: chunk.head)
+        {
+          events.append(.segment(segment))
+        }
+        if chunk.header.kind == .gap, let note = chunk.note.flatMap(GapNote.decode),
+          let cause = GapCause(rawValue: note.cause)
+        {
+          events.append(
+            .gap(
+              GapEntry(
+                part: PartID(chunk.part), chunk: index, from: UTCTime(microseconds: note.from_us),
+                to: UTCTime(microseconds: note.to_us), cause: cause)))
+        }
+        state.parts[chunk.part] = part
+      }
+    }
+    for event in events { spool.append(event) }
+  }
+}

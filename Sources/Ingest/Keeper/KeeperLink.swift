@@ -1,0 +1,69 @@
+internal import Doctrine
+internal import Foundation
+internal import Logging
+package import Seams
+
+/// The ingest's side of the keeper's seam.
+package typealias KeeperClient = SeamClient<IngestCall, IngestReply, IngestDirective>
+
+/// Keeps the admission table as the keeper says and tells it what happened, through any of its absences.
+struct KeeperLink: Sendable {
+  /// A new try after the other side went away.
+  static let retry: Duration = .milliseconds(300)
+
+  let client: KeeperClient
+  let table: AdmissionTable
+  let spool: EventSpool
+  let loop: IngestLoop
+  let logger: Logger
+  /// Names this run of the ingest to the keeper.
+  let boot = UUID().uuidString.lowercased()
+
+  func run() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await followDirectives() }
+      group.addTask { await sendEvents() }
+    }
+  }
+
+  private func followDirectives() async {
+    while !Task.isCancelled {
+      do {
+        try await client.notices { directive in
+          switch directive {
+          case .admission(let admission): table.set(admission)
+          case .withdrawn(let camera): table.remove(camera)
+          case .closeIncident(let incident, let cause, let by):
+            loop.post(.close(incident, cause: cause, by: by))
+          case .live(let recording, let open): loop.post(.live(recording, open: open))
+          case .heartbeat: break
+          }
+        }
+      } catch {
+        logger.debug("keeper away", metadata: ["error": "\(error)"])
+      }
+      // Known cameras go on being recorded; without a keeper nobody new watches, and nobody is cut off
+      // from recording. Live ends: its authorisation can no longer be withdrawn.
+      loop.post(.allLiveEnds)
+      try? await Task.sleep(for: Self.retry)
+    }
+  }
+
+  private func sendEvents() async {
+    while !Task.isCancelled {
+      let batch = spool.head()
+      guard let last = batch.last else {
+        for await _ in spool.arrivals { break }
+        continue
+      }
+      do throws(Problem) {
+        if case .acknowledged(let number) = try await client.call(.events(boot: boot, batch)) {
+          spool.acknowledge(upTo: max(number, last.number))
+        }
+      } catch {
+        if error.status != 503 { logger.error("keeper refused events", metadata: ["problem": "\(error)"]) }
+        try? await Task.sleep(for: Self.retry)
+      }
+    }
+  }
+}

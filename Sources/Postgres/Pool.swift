@@ -1,0 +1,146 @@
+internal import Glibc
+internal import Synchronization
+
+/// A bounded set of connections, each owned by a thread of its own.
+///
+/// Work is a closure that runs on such a thread with the connection lent to it. The waiting line is bounded:
+/// past it, work is refused with ``DatabaseError/Code/poolExhausted`` at once. A lost connection is made
+/// anew before the next piece of work; the piece that met the loss fails with `connectionLost`.
+package final class Pool: Sendable {
+  private typealias Job = @Sendable (borrowing Connection) -> Void
+  private typealias Abandon = @Sendable (DatabaseError) -> Void
+
+  private struct Line {
+    var jobs: [(run: Job, abandon: Abandon)] = []
+    var closed = false
+  }
+
+  /// Work that waits; more means the database is too slow for what is asked of it.
+  package static let maximumWaiting = 1024
+
+  private let conninfo: String
+  private let line = LockedLine()
+
+  /// Starts `connections` threads; each connects when its first work comes.
+  package init(conninfo: String, connections: Int) {
+    self.conninfo = conninfo
+    for _ in 0..<max(1, connections) { startWorker() }
+  }
+
+  /// Ends the threads once the waiting work is done.
+  package func close() { line.close() }
+
+  /// Runs `body` on a connection.
+  package func run<R: Sendable>(
+    _ body: @escaping @Sendable (borrowing Connection) throws -> R
+  ) async throws -> R {
+    try await withCheckedThrowingContinuation { continuation in
+      let accepted = line.append(
+        run: { connection in
+          do { continuation.resume(returning: try body(connection)) } catch { continuation.resume(throwing: error) }
+        },
+        abandon: { continuation.resume(throwing: $0) }, limit: Self.maximumWaiting)
+      if !accepted {
+        continuation.resume(
+          throwing: DatabaseError(
+            .poolExhausted, "\(Self.maximumWaiting) operations wait for the database; try again later"))
+      }
+    }
+  }
+
+  /// Runs `body` inside a transaction.
+  package func transaction<R: Sendable>(
+    _ body: @escaping @Sendable (borrowing Connection) throws -> R
+  ) async throws -> R {
+    try await run { connection in try connection.transaction(body) }
+  }
+
+  private func startWorker() {
+    let worker = Worker(conninfo: conninfo, line: line)
+    let context = Unmanaged.passRetained(worker).toOpaque()
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { context in
+        guard let context else { return nil }
+        Unmanaged<Worker>.fromOpaque(context).takeRetainedValue().loop()
+        return nil
+      }, context)
+    precondition(status == 0, "no thread for a database connection: \(status)")
+    pthread_detach(thread)
+  }
+
+  /// The waiting line: a mutex and a condition, as the workers block on it.
+  private final class LockedLine: @unchecked Sendable {
+    // Safety: `line` is touched only between lock and unlock of `mutex`.
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var line = Line()
+
+    init() {
+      pthread_mutex_init(mutex, nil)
+      pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+      pthread_cond_destroy(condition)
+      pthread_mutex_destroy(mutex)
+      condition.deallocate()
+      mutex.deallocate()
+    }
+
+    func append(run: @escaping Job, abandon: @escaping Abandon, limit: Int) -> Bool {
+      pthread_mutex_lock(mutex)
+      defer { pthread_mutex_unlock(mutex) }
+      guard !line.closed, line.jobs.count < limit else { return false }
+      line.jobs.append((run, abandon))
+      pthread_cond_signal(condition)
+      return true
+    }
+
+    /// Waits for work; nil when the pool is closed and nothing is left.
+    func next() -> (run: Job, abandon: Abandon)? {
+      pthread_mutex_lock(mutex)
+      defer { pthread_mutex_unlock(mutex) }
+      while line.jobs.isEmpty {
+        if line.closed { return nil }
+        pthread_cond_wait(condition, mutex)
+      }
+      return line.jobs.removeFirst()
+    }
+
+    func close() {
+      pthread_mutex_lock(mutex)
+      line.closed = true
+      pthread_cond_broadcast(condition)
+      pthread_mutex_unlock(mutex)
+    }
+  }
+
+  private final class Worker: Sendable {
+    let conninfo: String
+    let line: LockedLine
+
+    init(conninfo: String, line: LockedLine) {
+      self.conninfo = conninfo
+      self.line = line
+    }
+
+    func loop() {
+      while let job = line.next() {
+        do throws(DatabaseError) {
+          let connection = try Connection(conninfo)
+          serve(connection, first: job)
+        } catch {
+          job.abandon(error)
+        }
+      }
+    }
+
+    /// Serves on one connection until it is lost or the pool closes.
+    private func serve(_ connection: borrowing Connection, first: (run: Job, abandon: Abandon)) {
+      first.run(connection)
+      while connection.isUsable, let job = line.next() { job.run(connection) }
+    }
+  }
+}

@@ -1,0 +1,144 @@
+internal import CSRT
+
+/// What reading a socket once gave.
+package enum ReceiveOutcome: Equatable, Sendable {
+  /// `length` bytes lie at the start of the buffer; `sequence` is the 31-bit packet number.
+  case message(length: Int, sequence: UInt32)
+  /// Nothing to read now.
+  case nothing
+  /// The connection is over.
+  case ended
+}
+
+/// Link figures of one connection, since it began.
+package struct LinkStatistics: Equatable, Sendable {
+  package var packetsReceived: Int64
+  package var packetsLost: Int
+  package var packetsRetransmitted: Int
+  package var roundTrip_ms: Double
+  package var rate_mbps: Double
+  package var receiveBuffer_bytes: Int
+}
+
+/// One libsrt socket; closed when it goes out of scope.
+package struct SRTSocket: ~Copyable {
+  /// The library's number for it, valid while this value lives.
+  package let id: Int32
+
+  init(adopting id: Int32) { self.id = id }
+
+  deinit { srt_close(id) }
+
+  /// Reads one message (at most one packet of the transport) without waiting.
+  package borrowing func receive(into buffer: UnsafeMutableRawBufferPointer) -> ReceiveOutcome {
+    var control = SRT_MSGCTRL()
+    srt_msgctrl_init(&control)
+    let target = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+    let length = srt_recvmsg2(id, target, Int32(buffer.count), &control)
+    if length > 0 { return .message(length: Int(length), sequence: UInt32(bitPattern: control.pktseq)) }
+    if length == 0 { return .ended }
+    let code = srt_getlasterror(nil)
+    return code == SRT_EASYNCRCV.rawValue ? .nothing : .ended
+  }
+
+  /// Sends one message of at most 1456 bytes, waiting while the send buffer is full.
+  ///
+  /// - Parameter inOrder: asks the receiver to hold back what comes after a loss, as ffmpeg does.
+  package borrowing func send(_ bytes: UnsafeRawBufferPointer, inOrder: Bool) throws(SRTError) {
+    var control = SRT_MSGCTRL()
+    srt_msgctrl_init(&control)
+    control.inorder = inOrder ? 1 : 0
+    let source = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+    guard srt_sendmsg2(id, source, Int32(bytes.count), &control) >= 0 else {
+      throw SRTError.last("srt_sendmsg2")
+    }
+  }
+
+  /// Bytes that the peer has not acknowledged yet.
+  package borrowing func unacknowledged_bytes() -> Int {
+    var blocks = 0
+    var bytes = 0
+    return srt_getsndbuffer(id, &blocks, &bytes) >= 0 ? bytes : 0
+  }
+
+  package var isConnected: Bool { srt_getsockstate(id) == SRTS_CONNECTED }
+
+  package borrowing func statistics() -> LinkStatistics? {
+    var s = CBytePerfMon()
+    guard srt_bistats(id, &s, 0, 1) == 0 else { return nil }
+    return LinkStatistics(
+      packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal),
+      packetsRetransmitted: Int(s.pktRcvRetrans), roundTrip_ms: s.msRTT, rate_mbps: s.mbpsRecvRate,
+      receiveBuffer_bytes: Int(s.byteRcvBuf))
+  }
+}
+
+/// How a camera calls: for simulators and tests.
+package struct CallOptions: Sendable {
+  package var host: String
+  package var port: UInt16
+  package var streamID: String
+  /// Nil calls in clear, to see it refused.
+  package var passphrase: String?
+  package var latency_ms: Int32
+  package var timeout_ms: Int32
+  /// Limit of what is sent, retransmissions included; nil leaves the library's own.
+  package var maximumBandwidth_bytesPerSecond: Int64?
+
+  package init(
+    host: String, port: UInt16, streamID: String, passphrase: String?, latency_ms: Int32 = 120,
+    timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil
+  ) {
+    self.host = host
+    self.port = port
+    self.streamID = streamID
+    self.passphrase = passphrase
+    self.latency_ms = latency_ms
+    self.timeout_ms = timeout_ms
+    self.maximumBandwidth_bytesPerSecond = maximumBandwidth_bytesPerSecond
+  }
+}
+
+extension SRTSocket {
+  /// Connects to a listener and waits until it has admitted or refused the call.
+  package static func call(_ options: CallOptions) throws(SRTError) -> SRTSocket {
+    let id = srt_create_socket()
+    guard id != SRT_INVALID_SOCK else { throw SRTError.last("srt_create_socket") }
+    let socket = SRTSocket(adopting: id)
+    try setOption(id, SRTO_TRANSTYPE, Int32(SRTT_LIVE.rawValue), "SRTO_TRANSTYPE")
+    try setOption(id, SRTO_SENDER, Int32(1), "SRTO_SENDER")
+    try setOption(id, SRTO_LATENCY, options.latency_ms, "SRTO_LATENCY")
+    try setOption(id, SRTO_CONNTIMEO, options.timeout_ms, "SRTO_CONNTIMEO")
+    try setTextOption(id, SRTO_STREAMID, options.streamID, "SRTO_STREAMID")
+    if let passphrase = options.passphrase {
+      try setTextOption(id, SRTO_PASSPHRASE, passphrase, "SRTO_PASSPHRASE")
+    }
+    if let limit = options.maximumBandwidth_bytesPerSecond {
+      try setOption(id, SRTO_MAXBW, limit, "SRTO_MAXBW")
+    }
+    try withSocketAddress(host: options.host, port: options.port, passive: false) {
+      (address, length) throws(SRTError) in
+      guard srt_connect(id, address, length) >= 0 else {
+        let reason = srt_getrejectreason(id)
+        throw SRTError(
+          operation: "connect", code: reason, message: String(cString: srt_rejectreason_str(reason)))
+      }
+    }
+    return socket
+  }
+}
+
+func setOption<T: BitwiseCopyable>(
+  _ id: Int32, _ option: SRT_SOCKOPT, _ value: T, _ name: String
+) throws(SRTError) {
+  let status = withUnsafePointer(to: value) {
+    srt_setsockflag(id, option, $0, Int32(MemoryLayout<T>.size))
+  }
+  guard status >= 0 else { throw SRTError.last(name) }
+}
+
+func setTextOption(_ id: Int32, _ option: SRT_SOCKOPT, _ value: String, _ name: String) throws(SRTError) {
+  let bytes = Array(value.utf8)
+  let status = bytes.withUnsafeBytes { srt_setsockflag(id, option, $0.baseAddress, Int32($0.count)) }
+  guard status >= 0 else { throw SRTError.last(name) }
+}

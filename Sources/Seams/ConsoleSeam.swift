@@ -1,0 +1,234 @@
+package import Doctrine
+
+/// One active incident, as the wall shows it.
+package struct IncidentCard: Equatable, Sendable, Codable {
+  package var incident: IncidentID
+  package var recording: RecordingID
+  package var service: ServiceID
+  package var serviceName: String
+  package var camera: CameraID
+  package var agent: String
+  package var matricule: String
+  package var reference: String?
+  package var openedAt: UTCTime
+  package var streaming: Bool
+  package var threat: ThreatEntry?
+  package var watchers: Int
+  package var liveSound: Bool
+  /// Open past the bound: asks whether it shall go on (REC-4).
+  package var overdue: Bool
+
+  package init(
+    incident: IncidentID, recording: RecordingID, service: ServiceID, serviceName: String,
+    camera: CameraID, agent: String, matricule: String, reference: String?, openedAt: UTCTime,
+    streaming: Bool, threat: ThreatEntry?, watchers: Int, liveSound: Bool, overdue: Bool
+  ) {
+    self.incident = incident
+    self.recording = recording
+    self.service = service
+    self.serviceName = serviceName
+    self.camera = camera
+    self.agent = agent
+    self.matricule = matricule
+    self.reference = reference
+    self.openedAt = openedAt
+    self.streaming = streaming
+    self.threat = threat
+    self.watchers = watchers
+    self.liveSound = liveSound
+    self.overdue = overdue
+  }
+}
+
+/// A known camera that was refused: an operator can act on it.
+package struct CameraAlarm: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var service: ServiceID
+  package var at: UTCTime
+  package var code: String
+  package var sentence: String
+  /// It can be issued from the wall.
+  package var canIssue: Bool
+
+  package init(
+    camera: CameraID, service: ServiceID, at: UTCTime, code: String, sentence: String, canIssue: Bool
+  ) {
+    self.camera = camera
+    self.service = service
+    self.at = at
+    self.code = code
+    self.sentence = sentence
+    self.canIssue = canIssue
+  }
+}
+
+/// Everything the wall shows, whole, each time it changes.
+package struct WallState: Equatable, Sendable, Codable {
+  package var incidents: [IncidentCard]
+  package var alarms: [CameraAlarm]
+  /// False while the ingest is not connected to the keeper.
+  package var ingestConnected: Bool
+
+  package init(incidents: [IncidentCard] = [], alarms: [CameraAlarm] = [], ingestConnected: Bool = false) {
+    self.incidents = incidents
+    self.alarms = alarms
+    self.ingestConnected = ingestConnected
+  }
+
+  /// What one service may see of it.
+  package func restricted(to services: Set<ServiceID>) -> WallState {
+    WallState(
+      incidents: incidents.filter { services.contains($0.service) },
+      alarms: alarms.filter { services.contains($0.service) }, ingestConnected: ingestConnected)
+  }
+}
+
+package enum ConsoleNotice: Sendable, Codable {
+  case wall(WallState)
+  case heartbeat
+}
+
+/// Who is logged in, and what they may see.
+package struct SessionInfo: Equatable, Sendable, Codable {
+  package var account: AccountID
+  package var name: String
+  package var agentName: String
+  package var accreditations: [Accreditation]
+  /// Expected in a header of every request that changes something.
+  package var csrf: String
+
+  package init(
+    account: AccountID, name: String, agentName: String, accreditations: [Accreditation], csrf: String
+  ) {
+    self.account = account
+    self.name = name
+    self.agentName = agentName
+    self.accreditations = accreditations
+    self.csrf = csrf
+  }
+}
+
+/// Leave to read one part of a recording.
+package struct PartReadGrant: Equatable, Sendable, Codable {
+  package var part: PartID
+  package var path: String
+  package var key: Blob
+
+  package init(part: PartID, path: String, key: Blob) {
+    self.part = part
+    self.path = path
+    self.key = key
+  }
+}
+
+/// Leave to read one recording, for one purpose, journalled.
+package struct ReadGrant: Equatable, Sendable, Codable {
+  package var viewing: ViewingID?
+  package var recording: RecordingID
+  package var parts: [PartReadGrant]
+
+  package init(viewing: ViewingID?, recording: RecordingID, parts: [PartReadGrant]) {
+    self.viewing = viewing
+    self.recording = recording
+    self.parts = parts
+  }
+}
+
+/// What the device API tells a camera of itself, so that the wearer's signal is true (REC-9).
+package struct DeviceState: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var recording: Bool
+  package var incident: IncidentID?
+  package var threatOpen: Bool
+  package var watchers: Int
+  package var lastRefusal: String?
+  package var lastLinkTest: LinkTestResult?
+
+  package init(
+    camera: CameraID, recording: Bool, incident: IncidentID?, threatOpen: Bool, watchers: Int,
+    lastRefusal: String?, lastLinkTest: LinkTestResult?
+  ) {
+    self.camera = camera
+    self.recording = recording
+    self.incident = incident
+    self.threatOpen = threatOpen
+    self.watchers = watchers
+    self.lastRefusal = lastRefusal
+    self.lastLinkTest = lastLinkTest
+  }
+}
+
+/// How one part's file and the index compare.
+package struct PartIndexFacts: Equatable, Sendable, Codable {
+  package var part: PartID
+  package var recording: RecordingID
+  package var path: String
+  package var state: String
+  package var chunkCount: Int64
+  package var chainHead: Blob
+  package var file_bytes: Int64
+  package var segments: Int64
+  package var media_bytes: Int64
+
+  package init(
+    part: PartID, recording: RecordingID, path: String, state: String, chunkCount: Int64, chainHead: Blob,
+    file_bytes: Int64, segments: Int64, media_bytes: Int64
+  ) {
+    self.part = part
+    self.recording = recording
+    self.path = path
+    self.state = state
+    self.chunkCount = chunkCount
+    self.chainHead = chainHead
+    self.file_bytes = file_bytes
+    self.segments = segments
+    self.media_bytes = media_bytes
+  }
+}
+
+/// The journal's size and root that an answer was true at.
+package struct JournalMark: Equatable, Sendable, Codable {
+  package var size: UInt64
+  package var root: String
+
+  package init(size: UInt64, root: String) {
+    self.size = size
+    self.root = root
+  }
+}
+
+/// From console to keeper. `token` is the session's, as the browser sent it: the console decides nothing.
+package enum ConsoleCall: Sendable, Codable {
+  case logIn(name: String, password: String, peer: String)
+  case logOut(token: String)
+  case session(token: String)
+  case joinLive(token: String, RecordingID)
+  case leave(ViewingID)
+  case closeIncident(token: String, IncidentID)
+  case declareThreat(token: String, IncidentID, ThreatGround, reason: String)
+  case endThreat(token: String, IncidentID)
+  case agents(token: String, ServiceID)
+  case issueCamera(token: String, CameraID, AgentID)
+  case refusals(token: String, limit: Int)
+  case register(token: String, RegisterFilter)
+  case extract(token: String, RecordingID, reason: ExtractionReason, reference: String, form: String)
+  case indexFacts(token: String)
+  case deviceState(token: String)
+  case deviceCloseIncident(token: String)
+  case deviceDeclareThreat(token: String, ThreatGround)
+  case nextDecodeCheck
+  case decodeChecked(RecordingID, verdict: String, detail: String)
+}
+
+package enum ConsoleReply: Sendable, Codable {
+  case loggedIn(token: String, SessionInfo)
+  case session(SessionInfo)
+  case joined(ViewingID, sound: Bool)
+  case agents([AgentEntry])
+  case refusals([RefusalEntry])
+  case register([RegisterRow], JournalMark)
+  case read(ReadGrant?)
+  case indexFacts([PartIndexFacts])
+  case deviceState(DeviceState)
+  case done
+}

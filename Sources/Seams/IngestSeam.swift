@@ -1,0 +1,245 @@
+package import Doctrine
+
+/// Leave to write one part, given ahead: its names and its key.
+package struct PartGrant: Equatable, Sendable, Codable {
+  package var part: PartID
+  package var number: Int
+  package var localDay: LocalDate
+  /// The local day, as times: `start <= t < end`.
+  package var dayStart: UTCTime
+  package var dayEnd: UTCTime
+  /// Secret: lives in the ingest's memory while it writes, and nowhere else outside the keeper.
+  package var key: Blob
+  package var wrappedKey: Blob
+
+  package init(
+    part: PartID, number: Int, localDay: LocalDate, dayStart: UTCTime, dayEnd: UTCTime, key: Blob,
+    wrappedKey: Blob
+  ) {
+    self.part = part
+    self.number = number
+    self.localDay = localDay
+    self.dayStart = dayStart
+    self.dayEnd = dayEnd
+    self.key = key
+    self.wrappedKey = wrappedKey
+  }
+}
+
+/// Leave to open one incident for a camera, given ahead so that a wearer's activation waits for nobody.
+package struct IncidentGrant: Equatable, Sendable, Codable {
+  package var incident: IncidentID
+  package var recording: RecordingID
+  package var parts: [PartGrant]
+
+  package init(incident: IncidentID, recording: RecordingID, parts: [PartGrant]) {
+    self.incident = incident
+    self.recording = recording
+    self.parts = parts
+  }
+}
+
+/// What the ingest must know of a camera to admit it without asking.
+package struct CameraAdmission: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var service: ServiceID
+  /// Secret.
+  package var passphrase: String
+  package var enabled: Bool
+  package var issuedTo: AgentID?
+  package var regime: String
+  package var regimeVersion: Int
+  /// Leave for the next incidents, the first to be used first; one is used up by an opening.
+  package var grants: [IncidentGrant]
+
+  package init(
+    camera: CameraID, service: ServiceID, passphrase: String, enabled: Bool, issuedTo: AgentID?,
+    regime: String, regimeVersion: Int, grants: [IncidentGrant]
+  ) {
+    self.camera = camera
+    self.service = service
+    self.passphrase = passphrase
+    self.enabled = enabled
+    self.issuedTo = issuedTo
+    self.regime = regime
+    self.regimeVersion = regimeVersion
+    self.grants = grants
+  }
+}
+
+/// From keeper to ingest, in order, on one stream. The first lines after connecting are the whole table.
+package enum IngestDirective: Equatable, Sendable, Codable {
+  case admission(CameraAdmission)
+  case withdrawn(CameraID)
+  case closeIncident(IncidentID, cause: ClosingCause, by: String)
+  /// Whether the ordered bytes of a recording may go to the console now.
+  case live(RecordingID, open: Bool)
+  case heartbeat
+}
+
+/// What a link test found (`r=linktest`): never recorded, never relayed.
+package struct LinkTestResult: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var at: UTCTime
+  package var duration_ms: Int64
+  package var packets: Int64
+  package var lost: Int
+  package var roundTrip_ms: Double
+  package var rate_mbps: Double
+
+  package init(
+    camera: CameraID, at: UTCTime, duration_ms: Int64, packets: Int64, lost: Int, roundTrip_ms: Double,
+    rate_mbps: Double
+  ) {
+    self.camera = camera
+    self.at = at
+    self.duration_ms = duration_ms
+    self.packets = packets
+    self.lost = lost
+    self.roundTrip_ms = roundTrip_ms
+    self.rate_mbps = rate_mbps
+  }
+}
+
+/// A part whose file was opened.
+package struct PartOpened: Equatable, Sendable, Codable {
+  package var part: PartID
+  package var recording: RecordingID
+  package var service: ServiceID
+  package var number: Int
+  package var localDay: LocalDate
+  package var wrappedKey: Blob
+  package var path: String
+
+  package init(
+    part: PartID, recording: RecordingID, service: ServiceID, number: Int, localDay: LocalDate,
+    wrappedKey: Blob, path: String
+  ) {
+    self.part = part
+    self.recording = recording
+    self.service = service
+    self.number = number
+    self.localDay = localDay
+    self.wrappedKey = wrappedKey
+    self.path = path
+  }
+}
+
+/// The end of an incident.
+package struct IncidentClosed: Equatable, Sendable, Codable {
+  package var incident: IncidentID
+  package var recording: RecordingID
+  package var camera: CameraID
+  package var at: UTCTime
+  package var cause: ClosingCause
+  package var by: String?
+  /// Packets that were not whole transport stream packets.
+  package var damage: Int64
+
+  package init(
+    incident: IncidentID, recording: RecordingID, camera: CameraID, at: UTCTime, cause: ClosingCause,
+    by: String?, damage: Int64
+  ) {
+    self.incident = incident
+    self.recording = recording
+    self.camera = camera
+    self.at = at
+    self.cause = cause
+    self.by = by
+    self.damage = damage
+  }
+}
+
+/// From ingest to keeper, in order. Told again until acknowledged; taking one twice changes nothing.
+package enum IngestEvent: Equatable, Sendable, Codable {
+  case incidentOpened(IncidentEntry, threat: ThreatGround?, peer: String)
+  case threatDeclared(IncidentID, ThreatGround, at: UTCTime)
+  case partOpened(PartOpened)
+  case streamJoined(IncidentID, RecordingID, epoch: Int64, at: UTCTime, peer: String)
+  case streamLeft(IncidentID, RecordingID, epoch: Int64, at: UTCTime)
+  case segment(SegmentEntry)
+  case gap(GapEntry)
+  case chainHeads([PartProgress])
+  case partClosed(PartProgress)
+  case incidentClosed(IncidentClosed)
+  case refused(RefusalEntry)
+  case linkTested(LinkTestResult)
+}
+
+/// An event with its place in the ingest's order.
+package struct NumberedEvent: Equatable, Sendable, Codable {
+  package var number: UInt64
+  package var event: IngestEvent
+
+  package init(number: UInt64, event: IngestEvent) {
+    self.number = number
+    self.event = event
+  }
+}
+
+/// An unclosed file found when the ingest starts.
+package struct FoundPart: Equatable, Sendable, Codable {
+  package var part: PartID
+  package var recording: RecordingID
+  package var incident: IncidentID
+  package var service: ServiceID
+  package var localDay: LocalDate
+  package var wrappedKey: Blob
+  package var path: String
+  package var created: UTCTime
+
+  package init(
+    part: PartID, recording: RecordingID, incident: IncidentID, service: ServiceID, localDay: LocalDate,
+    wrappedKey: Blob, path: String, created: UTCTime
+  ) {
+    self.part = part
+    self.recording = recording
+    self.incident = incident
+    self.service = service
+    self.localDay = localDay
+    self.wrappedKey = wrappedKey
+    self.path = path
+    self.created = created
+  }
+}
+
+/// What to do with a found part: the key to go on or to close it properly.
+package struct FoundPartAnswer: Equatable, Sendable, Codable {
+  package var grant: PartGrant
+  /// Chunks that the index has already.
+  package var indexedChunks: Int64
+  /// The incident goes on if its camera comes back in time; nil: it is closed, close the file.
+  package var resume: ResumedIncident?
+
+  package init(grant: PartGrant, indexedChunks: Int64, resume: ResumedIncident?) {
+    self.grant = grant
+    self.indexedChunks = indexedChunks
+    self.resume = resume
+  }
+}
+
+package struct ResumedIncident: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var agent: AgentID
+  package var activation: String?
+  /// Leave for the parts after the found one.
+  package var parts: [PartGrant]
+
+  package init(camera: CameraID, agent: AgentID, activation: String?, parts: [PartGrant]) {
+    self.camera = camera
+    self.agent = agent
+    self.activation = activation
+    self.parts = parts
+  }
+}
+
+package enum IngestCall: Sendable, Codable {
+  /// `boot` names this run of the ingest; numbers start at 1 in it.
+  case events(boot: String, [NumberedEvent])
+  case found([FoundPart])
+}
+
+package enum IngestReply: Sendable, Codable {
+  case acknowledged(upTo: UInt64)
+  case found([FoundPartAnswer])
+}

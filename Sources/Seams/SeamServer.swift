@@ -1,0 +1,93 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+package import Logging
+internal import NIOCore
+internal import ServiceLifecycle
+
+/// One side of a seam: answers calls and streams notices over a Unix socket.
+///
+///     POST /call    JSON of `Call` -> JSON of `Reply`, or a problem document
+///     GET  /notices one JSON of `Notice` a line, until either side goes
+///
+/// Rights are the socket's: its folder and file belong to the process that may call.
+package struct SeamServer<
+  Call: Sendable & Decodable, Reply: Sendable & Encodable, Notice: Sendable & Encodable
+>: Service {
+  private let socketPath: String
+  private let permissions: UInt32
+  private let logger: Logger
+  private let answer: @Sendable (Call) async throws -> Reply
+  private let notices: @Sendable () async -> AsyncStream<Notice>
+
+  package init(
+    socketPath: String, permissions: UInt32 = 0o660, logger: Logger,
+    answer: @escaping @Sendable (Call) async throws -> Reply,
+    notices: @escaping @Sendable () async -> AsyncStream<Notice>
+  ) {
+    self.socketPath = socketPath
+    self.permissions = permissions
+    self.logger = logger
+    self.answer = answer
+    self.notices = notices
+  }
+
+  package func run() async throws {
+    let router = Router()
+    let answer = self.answer
+    let notices = self.notices
+    let logger = self.logger
+    router.post("call") { request, _ -> Response in
+      do {
+        let body = try await request.body.collect(upTo: SeamLimits.maximumCall_bytes)
+        let call = try JSONDecoder().decode(Call.self, from: Data(body.readableBytesView))
+        return try Self.json(.ok, await answer(call))
+      } catch let problem as Problem {
+        return try Self.json(HTTPResponse.Status(code: problem.status), problem)
+      } catch {
+        // Never the error's own text outward: it may carry what a database said.
+        logger.error("call failed", metadata: ["error": "\(error)"])
+        return try Self.json(.internalServerError, Problem.fault)
+      }
+    }
+    router.get("notices") { _, _ -> Response in
+      let stream = await notices()
+      return Response(
+        status: .ok, headers: [.contentType: "application/x-ndjson"],
+        body: ResponseBody { writer in
+          for await notice in stream.cancelOnGracefulShutdown() {
+            var line = try JSONEncoder().encode(notice)
+            line.append(0x0A)
+            try await writer.write(ByteBuffer(bytes: line))
+          }
+          try await writer.finish(nil)
+        })
+    }
+    let path = socketPath
+    let mode = permissions
+    var quiet = logger
+    quiet.logLevel = .warning
+    let application = Application(
+      router: router, configuration: .init(address: .unixDomainSocket(path: path)),
+      onServerRunning: { _ in _ = chmod(path, mode) }, logger: quiet)
+    try await application.run()
+  }
+
+  private static func json(_ status: HTTPResponse.Status, _ value: some Encodable) throws -> Response {
+    Response(
+      status: status, headers: [.contentType: "application/json"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSONEncoder().encode(value))))
+  }
+}
+
+/// Bounds of what crosses a seam.
+package enum SeamLimits {
+  /// A call: a batch of a few hundred events, or a form.
+  package static let maximumCall_bytes = 8 << 20
+  /// An answer: a page of the register, or the facts of all parts.
+  package static let maximumReply_bytes = 64 << 20
+  /// One notice: the wall of a few thousand incidents.
+  package static let maximumNotice_bytes = 16 << 20
+  /// A heartbeat goes over every stream of notices this often; three missed mean the other side is gone.
+  package static let heartbeat_s: Int64 = 2
+}

@@ -1,0 +1,153 @@
+internal import Glibc
+
+/// An open file that is only ever appended to; closed when it goes out of scope.
+package struct DurableFile: ~Copyable {
+  private let descriptor: Int32
+  package let path: String
+  /// Bytes written, whether or not they are flushed yet.
+  package private(set) var length: Int64
+
+  private init(descriptor: Int32, path: String, length: Int64) {
+    self.descriptor = descriptor
+    self.path = path
+    self.length = length
+  }
+
+  deinit { _ = close(descriptor) }
+
+  /// Makes a new file, and its name durable.
+  package static func create(_ path: String, mode: UInt32 = 0o640) throws(VaultError) -> DurableFile {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND, mode)
+    guard descriptor >= 0 else { throw VaultError.system("create", path) }
+    let file = DurableFile(descriptor: descriptor, path: path, length: 0)
+    try Directories.flush(Directories.parent(of: path))
+    return file
+  }
+
+  /// Opens an existing file, or makes it, for appending at its end.
+  package static func append(_ path: String, mode: UInt32 = 0o640) throws(VaultError) -> DurableFile {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, mode)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    let end = lseek(descriptor, 0, SEEK_END)
+    let file = DurableFile(descriptor: descriptor, path: path, length: Int64(end))
+    guard end >= 0 else { throw VaultError.system("seek", path) }
+    return file
+  }
+
+  /// Appends all of `bytes`, or leaves the file as long as it was.
+  package mutating func append(_ bytes: [UInt8]) throws(VaultError) {
+    var written = 0
+    while written < bytes.count {
+      let count = bytes.withUnsafeBytes { buffer in
+        Glibc.write(descriptor, buffer.baseAddress.map { $0 + written }, bytes.count - written)
+      }
+      if count < 0 {
+        if errno == EINTR { continue }
+        let error = VaultError.system("write", path)
+        _ = ftruncate(descriptor, off_t(length))
+        throw error
+      }
+      written += count
+    }
+    length += Int64(bytes.count)
+  }
+
+  package borrowing func flush() throws(VaultError) {
+    guard fdatasync(descriptor) == 0 else { throw VaultError.system("fdatasync", path) }
+  }
+
+  /// Cuts the file to its valid prefix; for recovery only.
+  package mutating func truncate(to valid: Int64) throws(VaultError) {
+    guard ftruncate(descriptor, off_t(valid)) == 0 else { throw VaultError.system("truncate", path) }
+    length = valid
+  }
+}
+
+/// Folders, made and flushed so that a name survives a power cut.
+package enum Directories {
+  package static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// Makes a folder and those above it.
+  package static func make(_ path: String, mode: UInt32 = 0o750) throws(VaultError) {
+    if mkdir(path, mode) == 0 {
+      try flush(parent(of: path))
+      return
+    }
+    switch errno {
+    case EEXIST: return
+    case ENOENT:
+      try make(parent(of: path), mode: mode)
+      guard mkdir(path, mode) == 0 || errno == EEXIST else { throw VaultError.system("mkdir", path) }
+      try flush(parent(of: path))
+    default: throw VaultError.system("mkdir", path)
+    }
+  }
+
+  static func flush(_ path: String) throws(VaultError) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    defer { _ = close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw VaultError.system("fsync", path) }
+  }
+
+  /// Writes a small file whole or not at all: beside, flushed, renamed.
+  package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o640) throws(VaultError) {
+    let temporary = path + ".new"
+    _ = unlink(temporary)
+    var file = try DurableFile.create(temporary, mode: mode)
+    try file.append(bytes)
+    try file.flush()
+    guard rename(temporary, path) == 0 else { throw VaultError.system("rename", path) }
+    try flush(parent(of: path))
+  }
+
+  /// Removes a file and makes its absence durable; a file that is not there is a no-op.
+  package static func remove(_ path: String) throws(VaultError) {
+    guard unlink(path) == 0 else {
+      if errno == ENOENT { return }
+      throw VaultError.system("unlink", path)
+    }
+    try flush(parent(of: path))
+  }
+
+  /// The whole of a file that is known to be small.
+  package static func read(_ path: String, limit: Int) throws(VaultError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    defer { _ = close(descriptor) }
+    var out: [UInt8] = []
+    while true {
+      let block = try readBlock(descriptor, path, 1 << 16)
+      if block.isEmpty { return out }
+      out += block
+      guard out.count <= limit else { throw VaultError("read", path, "more than \(limit) bytes") }
+    }
+  }
+
+  static func readBlock(_ descriptor: Int32, _ path: String, _ capacity: Int) throws(VaultError) -> [UInt8] {
+    var count = 0
+    let block = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in
+      repeat { count = Glibc.read(descriptor, buffer.baseAddress, capacity) } while count < 0 && errno == EINTR
+      initialized = max(0, count)
+    }
+    guard count >= 0 else { throw VaultError.system("read", path) }
+    return block
+  }
+
+  /// Names in a folder; none where the folder is not there.
+  package static func names(in path: String) -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+}

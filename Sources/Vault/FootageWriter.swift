@@ -1,0 +1,288 @@
+package import Crypto
+package import Footage
+internal import Foundation
+
+/// A chunk that is on the disk and flushed.
+package struct CommittedChunk: Sendable {
+  package var part: String
+  package var header: ChunkHeader
+  package var fileOffset: Int64
+  /// Chain hash after the chunk.
+  package var head: [UInt8]
+  /// The plaintext of a gap or close chunk.
+  package var note: [UInt8]?
+}
+
+/// What the writer tells of its work, on its own thread, in order.
+package enum FootageOutcome: Sendable {
+  case opened(part: String, path: String)
+  case committed([CommittedChunk])
+  case closed(part: String, chunkCount: UInt64, head: [UInt8], file_bytes: Int64)
+  /// Writing a part fails now; chunks are dropped and become a gap until it works again.
+  case failing(part: String, VaultError)
+  /// It works again.
+  case mended(part: String)
+}
+
+/// What the writer is asked to do with a part.
+package enum FootageCommand: Sendable {
+  /// Makes the file. `after` names the part whose chain head goes into the header.
+  case open(part: String, path: String, header: PartHeader, key: SymmetricKey, after: String?)
+  /// Takes up a recovered file.
+  case resume(part: String, path: String, chain: ChainState, key: SymmetricKey)
+  case append(part: String, ChunkContent)
+  /// Appends the close chunk, flushes and lets go of the file and its key.
+  case close(part: String, ChunkContent)
+}
+
+/// The one thread that writes footage: it seals, chains, appends, and flushes for all cameras together.
+///
+/// Group commit: chunks are written as they come and flushed together, at most ``interval_ms`` later; only then are
+/// they told as committed. The waiting line is bounded in bytes; past it ``submit(_:)`` is refused, and the
+/// caller stops reading its sockets, so that the transport holds back and nothing is dropped.
+// P5, REC-11.
+package final class FootageWriter: Sendable {
+  /// Chunks end at 500 ms, so what was received is durable well inside a second.
+  package static let interval_ms = 200
+  /// A minute of 200 cameras at 2 Mbit/s waits for a stalled disk before the sockets do.
+  package static let capacity_bytes = 256 << 20
+
+  private let shared: Shared
+  private let finished: DispatchSemaphore
+
+  package init(root: String, outcome: @escaping @Sendable (FootageOutcome) -> Void) {
+    let shared = Shared()
+    let finished = DispatchSemaphore(value: 0)
+    self.shared = shared
+    self.finished = finished
+    let thread = Thread {
+      var loop = Loop(root: root, shared: shared, outcome: outcome)
+      loop.run()
+      finished.signal()
+    }
+    thread.name = "footage-writer"
+    thread.start()
+  }
+
+  /// Hands over a command; false when the line is full: try again, do not drop.
+  package func submit(_ command: FootageCommand) -> Bool { shared.append(command) }
+
+  /// Whether the line has room for a good while.
+  package var hasRoom: Bool { shared.waiting_bytes < Self.capacity_bytes / 2 }
+
+  /// Writes what waits, flushes, and ends the thread.
+  package func stop() {
+    shared.close()
+    finished.wait()
+  }
+
+  /// The waiting line.
+  private final class Shared: @unchecked Sendable {
+    // Safety: everything below is touched only while `condition` is locked.
+    private let condition = NSCondition()
+    private var commands: [FootageCommand] = []
+    private var bytes = 0
+    private var closed = false
+
+    var waiting_bytes: Int {
+      condition.lock()
+      defer { condition.unlock() }
+      return bytes
+    }
+
+    func append(_ command: FootageCommand) -> Bool {
+      condition.lock()
+      defer { condition.unlock() }
+      guard bytes < FootageWriter.capacity_bytes else { return false }
+      commands.append(command)
+      bytes += command.weight_bytes
+      condition.signal()
+      return true
+    }
+
+    func close() {
+      condition.lock()
+      closed = true
+      condition.signal()
+      condition.unlock()
+    }
+
+    /// Waits for commands until `deadline`; the second value is false once closed and empty.
+    func take(until deadline: Date) -> ([FootageCommand], Bool) {
+      condition.lock()
+      defer { condition.unlock() }
+      while commands.isEmpty, !closed, condition.wait(until: deadline) {}
+      let taken = commands
+      commands.removeAll(keepingCapacity: true)
+      bytes = 0
+      return (taken, !(closed && taken.isEmpty))
+    }
+  }
+
+  private struct OpenPart {
+    var writer: PartFile
+    var dirty = false
+  }
+
+  /// A file with its chain and key: a class, as the file cannot be copied.
+  private final class PartFile {
+    var file: DurableFile
+    var chain: ChainState
+    let key: SymmetricKey
+    var failingSince_us: Int64?
+
+    init(file: consuming DurableFile, chain: ChainState, key: SymmetricKey) {
+      self.file = file
+      self.chain = chain
+      self.key = key
+    }
+  }
+
+  private struct Loop {
+    let root: String
+    let shared: Shared
+    let outcome: @Sendable (FootageOutcome) -> Void
+    var parts: [String: OpenPart] = [:]
+    var lastHeads: [String: [UInt8]] = [:]
+    var uncommitted: [CommittedChunk] = []
+    var closing: [(part: String, chunkCount: UInt64, head: [UInt8], file_bytes: Int64)] = []
+
+    mutating func run() {
+      var goesOn = true
+      while goesOn {
+        let deadline = Date(timeIntervalSinceNow: Double(FootageWriter.interval_ms) / 1000)
+        // Gather for one interval, writing as chunks come, then flush once.
+        repeat {
+          let (commands, more) = shared.take(until: deadline)
+          for command in commands { perform(command) }
+          goesOn = more
+        } while goesOn && Date() < deadline
+        commit()
+      }
+    }
+
+    private mutating func perform(_ command: FootageCommand) {
+      switch command {
+      case .open(let part, let path, var header, let key, let after):
+        if let after {
+          header.previousHead = parts[after]?.writer.chain.head ?? lastHeads[after] ?? header.previousHead
+        }
+        do throws(VaultError) {
+          let full = root + "/" + path
+          try Directories.make(Directories.parent(of: full))
+          var file = try DurableFile.create(full)
+          try file.append(header.encoded)
+          parts[part] = OpenPart(
+            writer: PartFile(file: file, chain: ChainState(header: header), key: key), dirty: true)
+          outcome(.opened(part: part, path: path))
+        } catch {
+          outcome(.failing(part: part, error))
+        }
+      case .resume(let part, let path, let chain, let key):
+        do throws(VaultError) {
+          let file = try DurableFile.append(root + "/" + path)
+          parts[part] = OpenPart(writer: PartFile(file: file, chain: chain, key: key))
+        } catch {
+          outcome(.failing(part: part, error))
+        }
+      case .append(let part, let content):
+        write(content, to: part)
+      case .close(let part, let content):
+        write(content, to: part)
+        guard let open = parts[part] else { return }
+        let state = open.writer
+        lastHeads[part] = state.chain.head
+        if lastHeads.count > 4096 { lastHeads.removeAll() }
+        closing.append((part, state.chain.nextIndex, state.chain.head, state.file.length))
+      }
+    }
+
+    private mutating func write(_ content: ChunkContent, to part: String) {
+      guard let open = parts[part] else { return }
+      let state = open.writer
+      do {
+        if let since = state.failingSince_us {
+          let gap = GapNote(from_us: since, to_us: content.firstArrival_us, cause: "no-space")
+          try append(
+            ChunkContent(
+              kind: .gap, epoch: content.epoch, firstArrival_us: since,
+              lastArrival_us: content.firstArrival_us, plaintext: gap.encoded), to: part, state)
+          state.failingSince_us = nil
+          outcome(.mended(part: part))
+        }
+        try append(content, to: part, state)
+        parts[part]?.dirty = true
+      } catch {
+        if state.failingSince_us == nil {
+          state.failingSince_us = content.firstArrival_us
+          let reason = error as? VaultError ?? VaultError("seal", part, "\(error)")
+          outcome(.failing(part: part, reason))
+        }
+      }
+    }
+
+    private mutating func append(_ content: ChunkContent, to part: String, _ state: PartFile) throws {
+      // The chain moves only once the bytes are in the file.
+      var chain = state.chain
+      let offset = state.file.length
+      let bytes = try chain.seal(content, key: state.key)
+      try state.file.append(bytes)
+      state.chain = chain
+      guard let header = try ChunkHeader.decode(bytes[...], fileOffset: Int(offset)) else { return }
+      let note = content.kind == .gap || content.kind == .close ? content.plaintext : nil
+      uncommitted.append(
+        CommittedChunk(part: part, header: header, fileOffset: offset, head: chain.head, note: note))
+    }
+
+    private mutating func commit() {
+      var failed: Set<String> = []
+      for (part, open) in parts where open.dirty {
+        do throws(VaultError) {
+          try open.writer.file.flush()
+          parts[part]?.dirty = false
+        } catch {
+          failed.insert(part)
+          outcome(.failing(part: part, error))
+        }
+      }
+      let done = uncommitted.filter { !failed.contains($0.part) }
+      uncommitted.removeAll { !failed.contains($0.part) }
+      if !done.isEmpty { outcome(.committed(done)) }
+      for end in closing where !failed.contains(end.part) {
+        parts[end.part] = nil
+        outcome(.closed(part: end.part, chunkCount: end.chunkCount, head: end.head, file_bytes: end.file_bytes))
+      }
+      closing.removeAll { !failed.contains($0.part) }
+    }
+  }
+}
+
+extension FootageCommand {
+  fileprivate var weight_bytes: Int {
+    switch self {
+    case .append(_, let content), .close(_, let content): content.plaintext.count + 256
+    case .open, .resume: 1024
+    }
+  }
+}
+
+/// The sealed body of a gap chunk. Specification: docs/footage-format.md.
+package struct GapNote: Equatable, Sendable, Codable {
+  package var from_us: Int64
+  package var to_us: Int64
+  package var cause: String
+
+  package init(from_us: Int64, to_us: Int64, cause: String) {
+    self.from_us = from_us
+    self.to_us = to_us
+    self.cause = cause
+  }
+
+  package var encoded: [UInt8] {
+    Array("{\"cause\":\"\(cause)\",\"from_us\":\(from_us),\"to_us\":\(to_us)}".utf8)
+  }
+
+  package static func decode(_ bytes: [UInt8]) -> GapNote? {
+    try? JSONDecoder().decode(GapNote.self, from: Data(bytes))
+  }
+}

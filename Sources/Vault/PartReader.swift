@@ -1,0 +1,110 @@
+package import Crypto
+package import Footage
+internal import Glibc
+
+/// Reads a part's file from its start, chunk by chunk, checking the chain as it goes.
+package struct PartReader: ~Copyable {
+  private static let block_bytes = 1 << 20
+
+  private let descriptor: Int32
+  private let path: String
+  private var scanner: PartScanner
+  private var ended = false
+
+  package init(path: String, key: SymmetricKey?) throws(VaultError) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    self.path = path
+    scanner = PartScanner(key: key)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+  }
+
+  deinit { if descriptor >= 0 { _ = close(descriptor) } }
+
+  /// What has been established so far: header, chain, valid length, whether it is closed.
+  package var state: PartScanner { scanner }
+
+  /// The next chunks; nil at the end of the file.
+  package mutating func next() throws -> [PartScanner.Item]? {
+    while !ended {
+      let block = try Directories.readBlock(descriptor, path, Self.block_bytes)
+      if block.isEmpty {
+        ended = true
+        return nil
+      }
+      let items = try scanner.push(block)
+      if !items.isEmpty { return items }
+    }
+    return nil
+  }
+
+  /// The header alone.
+  package static func header(of path: String) throws -> PartHeader {
+    var reader = try PartReader(path: path, key: nil)
+    let bytes = try Directories.readBlock(
+      reader.descriptor, path, PartHeader.fixedLength + PartHeader.maximumFacts_bytes)
+    reader.ended = true
+    return try PartHeader.decode(bytes).header
+  }
+}
+
+/// Brings a part that a stop left open back to its valid prefix.
+///
+/// Invariants: (1) what is kept is a chain of whole, authentic chunks; (2) what is cut is kept aside; (3) a
+/// file that cannot be read at all is left as it is and reported.
+package enum PartRecovery {
+  package struct Recovered: Sendable {
+    package var header: PartHeader
+    package var chain: ChainState
+    package var length: Int64
+    package var isClosed: Bool
+    /// Bytes of the torn tail that were moved aside.
+    package var torn_bytes: Int64
+    package var lastArrival_us: Int64
+    package var lastEpoch: UInt32
+    package var media_bytes: Int64
+    package var chunks: [CommittedChunk]
+  }
+
+  package static func recover(_ path: String, part: String, key: SymmetricKey) throws -> Recovered {
+    var reader = try PartReader(path: path, key: key)
+    var lastArrival: Int64 = 0
+    var lastEpoch: UInt32 = 0
+    var media: Int64 = 0
+    var chunks: [CommittedChunk] = []
+    do {
+      while let items = try reader.next() {
+        for item in items {
+          lastArrival = max(lastArrival, item.header.lastArrival_us)
+          lastEpoch = max(lastEpoch, item.header.epoch)
+          if item.header.kind == .media || item.header.kind == .fill {
+            media += Int64(item.header.plaintextLength)
+          }
+          chunks.append(
+            CommittedChunk(
+              part: part, header: item.header, fileOffset: Int64(item.fileOffset),
+              head: item.chainHead, note: item.header.kind == .gap ? item.plaintext : nil))
+        }
+      }
+    } catch is FootageError where reader.state.header != nil {
+      // The valid prefix ends before what could not be read.
+    }
+    let state = reader.state
+    guard let header = state.header, let chain = state.chain else {
+      throw FootageError(.truncated, offset: 0, "the file has no whole header")
+    }
+    var file = try DurableFile.append(path)
+    let torn = file.length - Int64(state.validLength)
+    if torn > 0 {
+      let whole = try Directories.read(path, limit: Int(file.length))
+      var number = 1
+      while access("\(path).torn-\(number)", F_OK) == 0 { number += 1 }
+      try Directories.replace("\(path).torn-\(number)", with: Array(whole[state.validLength...]))
+      try file.truncate(to: Int64(state.validLength))
+      try file.flush()
+    }
+    return Recovered(
+      header: header, chain: chain, length: Int64(state.validLength), isClosed: state.isClosed,
+      torn_bytes: torn, lastArrival_us: lastArrival, lastEpoch: lastEpoch, media_bytes: media,
+      chunks: chunks)
+  }
+}
