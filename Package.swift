@@ -42,6 +42,7 @@ let package = Package(
     .package(
       url: "https://github.com/apple/swift-configuration.git", from: "1.4.0", traits: [.defaults, "YAML"]),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
@@ -111,7 +112,7 @@ let package = Package(
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
         "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Extraction", "Keeper", "CommandRoom",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
-        nioHTTP1, nioSSL, hummingbird,
+        nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
     .executableTarget(name: "plastron-imaging", dependencies: ["Imaging"], swiftSettings: strict),
 

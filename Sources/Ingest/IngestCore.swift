@@ -80,7 +80,6 @@ final class IngestCore {
   static let takeover_us: Int64 = 1_000_000
   static let linkTest_us: Int64 = 10_000_000
   static let slowTurn_us: Int64 = 250_000
-  static let chainHeads_us: Int64 = 60_000_000
 
   private let listener: SRTListener
   let table: AdmissionTable

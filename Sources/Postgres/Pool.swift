@@ -31,6 +31,7 @@ package final class Pool: Sendable {
   package func close() { line.close() }
 
   /// Runs `body` on a connection.
+  @discardableResult
   package func run<R: Sendable>(
     _ body: @escaping @Sendable (borrowing Connection) throws -> R
   ) async throws -> R {
@@ -49,6 +50,7 @@ package final class Pool: Sendable {
   }
 
   /// Runs `body` inside a transaction.
+  @discardableResult
   package func transaction<R: Sendable>(
     _ body: @escaping @Sendable (borrowing Connection) throws -> R
   ) async throws -> R {

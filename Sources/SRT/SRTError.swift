@@ -6,6 +6,12 @@ package struct SRTError: Error, Equatable, Sendable, CustomStringConvertible {
   package var code: Int32
   package var message: String
 
+  package init(operation: String, code: Int32, message: String) {
+    self.operation = operation
+    self.code = code
+    self.message = message
+  }
+
   /// Reads the calling thread's last error, in the same synchronous call that failed.
   static func last(_ operation: String) -> SRTError {
     var system: Int32 = 0

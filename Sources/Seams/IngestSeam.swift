@@ -125,35 +125,9 @@ package struct PartOpened: Equatable, Sendable, Codable {
   }
 }
 
-/// The end of an incident.
-package struct IncidentClosed: Equatable, Sendable, Codable {
-  package var incident: IncidentID
-  package var recording: RecordingID
-  package var camera: CameraID
-  package var at: UTCTime
-  package var cause: ClosingCause
-  package var by: String?
-  /// Packets that were not whole transport stream packets.
-  package var damage: Int64
-
-  package init(
-    incident: IncidentID, recording: RecordingID, camera: CameraID, at: UTCTime, cause: ClosingCause,
-    by: String?, damage: Int64
-  ) {
-    self.incident = incident
-    self.recording = recording
-    self.camera = camera
-    self.at = at
-    self.cause = cause
-    self.by = by
-    self.damage = damage
-  }
-}
-
 /// From ingest to keeper, in order. Told again until acknowledged; taking one twice changes nothing.
 package enum IngestEvent: Equatable, Sendable, Codable {
   case incidentOpened(IncidentEntry, threat: ThreatGround?, peer: String)
-  case threatDeclared(IncidentID, ThreatGround, at: UTCTime)
   case partOpened(PartOpened)
   case streamJoined(IncidentID, RecordingID, epoch: Int64, at: UTCTime, peer: String)
   case streamLeft(IncidentID, RecordingID, epoch: Int64, at: UTCTime)
@@ -185,12 +159,13 @@ package struct FoundPart: Equatable, Sendable, Codable {
   package var service: ServiceID
   package var localDay: LocalDate
   package var wrappedKey: Blob
+  package var sealedFacts: Blob
   package var path: String
   package var created: UTCTime
 
   package init(
     part: PartID, recording: RecordingID, incident: IncidentID, service: ServiceID, localDay: LocalDate,
-    wrappedKey: Blob, path: String, created: UTCTime
+    wrappedKey: Blob, sealedFacts: Blob, path: String, created: UTCTime
   ) {
     self.part = part
     self.recording = recording
@@ -198,6 +173,7 @@ package struct FoundPart: Equatable, Sendable, Codable {
     self.service = service
     self.localDay = localDay
     self.wrappedKey = wrappedKey
+    self.sealedFacts = sealedFacts
     self.path = path
     self.created = created
   }

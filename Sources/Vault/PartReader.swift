@@ -108,3 +108,35 @@ package enum PartRecovery {
       chunks: chunks)
   }
 }
+
+/// Reads single chunks of a part's file by their place.
+package struct ChunkFile: ~Copyable {
+  private let descriptor: Int32
+  private let path: String
+
+  package init(path: String) throws(VaultError) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    self.path = path
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+  }
+
+  deinit { if descriptor >= 0 { _ = close(descriptor) } }
+
+  /// The ciphertext and tag of a chunk whose header is known.
+  package borrowing func sealed(_ header: ChunkHeader, at offset: Int) throws(VaultError) -> [UInt8] {
+    let length = Int(header.plaintextLength) + ChunkHeader.tagLength
+    let start = offset + header.chunkLength - length
+    var count = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
+      while count < length {
+        let got = pread(descriptor, buffer.baseAddress.map { $0 + count }, length - count, off_t(start + count))
+        if got < 0, errno == EINTR { continue }
+        if got <= 0 { break }
+        count += got
+      }
+      initialized = count
+    }
+    guard count == length else { throw VaultError("read", path, "the file ends inside a chunk") }
+    return bytes
+  }
+}

@@ -144,6 +144,31 @@ package struct IncidentEntry: Equatable, Sendable, Codable {
   }
 }
 
+/// The end of an incident.
+package struct IncidentClosed: Equatable, Sendable, Codable {
+  package var incident: IncidentID
+  package var recording: RecordingID
+  package var camera: CameraID
+  package var at: UTCTime
+  package var cause: ClosingCause
+  package var by: String?
+  /// Packets that were not whole transport stream packets.
+  package var damage: Int64
+
+  package init(
+    incident: IncidentID, recording: RecordingID, camera: CameraID, at: UTCTime, cause: ClosingCause,
+    by: String?, damage: Int64
+  ) {
+    self.incident = incident
+    self.recording = recording
+    self.camera = camera
+    self.at = at
+    self.cause = cause
+    self.by = by
+    self.damage = damage
+  }
+}
+
 /// A part as the index knows it.
 package struct PartEntry: Equatable, Sendable, Codable {
   package var id: PartID

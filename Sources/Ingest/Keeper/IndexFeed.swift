@@ -15,11 +15,16 @@ final class IndexFeed: Sendable {
     /// Chunks the index has already (after a restart).
     var skip: Int64
     var closing: IncidentClosed?
+    var progress: PartProgress?
   }
+
+  /// The heads of all open chains go into the journal this often (DESIGN: each minute, one entry).
+  static let chainHeads_us: Int64 = 60_000_000
 
   private struct State {
     var parts: [String: Part] = [:]
     var failing: Set<String> = []
+    var lastHeads_us: Int64 = 0
   }
 
   private let state = Mutex(State())
@@ -101,7 +106,14 @@ final class IndexFeed: Sendable {
                 part: PartID(chunk.part), chunk: index, from: UTCTime(microseconds: note.from_us),
                 to: UTCTime(microseconds: note.to_us), cause: cause)))
         }
+        part.progress = PartProgress(
+          part: PartID(chunk.part), chunkCount: index + 1, chainHead: chunk.head,
+          file_bytes: chunk.fileOffset + Int64(chunk.header.chunkLength))
         state.parts[chunk.part] = part
+        if chunk.header.lastArrival_us - state.lastHeads_us >= Self.chainHeads_us {
+          state.lastHeads_us = chunk.header.lastArrival_us
+          events.append(.chainHeads(state.parts.values.compactMap(\.progress)))
+        }
       }
     }
     for event in events { spool.append(event) }

@@ -1,0 +1,97 @@
+internal import Doctrine
+internal import Foundation
+internal import Hummingbird
+internal import HummingbirdHTTP2
+package import Logging
+internal import NIOSSL
+package import Seams
+
+/// The console process: people's listener, cameras' listener, live relay, decode checks.
+package struct ConsoleService: Sendable {
+  private let settings: ConsoleSettings
+  private let keeper: SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>
+  private let ingest: SeamClient<IngestCall, IngestReply, IngestDirective>
+  private let logger: Logger
+
+  package init(
+    settings: ConsoleSettings, keeper: SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>,
+    ingest: SeamClient<IngestCall, IngestReply, IngestDirective>, logger: Logger
+  ) {
+    self.settings = settings
+    self.keeper = keeper
+    self.ingest = ingest
+    self.logger = logger
+  }
+
+  /// Runs until cancelled.
+  package func run() async throws {
+    let wall = WallHub()
+    let hub = LiveHub(client: ingest, logger: logger)
+    let api = ConsoleAPI(keeper: keeper, wall: wall, hub: hub, settings: settings, logger: logger)
+    let devices = DeviceAPI(keeper: keeper, logger: logger)
+    let people = try application(api.router(), host: settings.host, port: settings.port, name: "people")
+    let cameras = try application(
+      devices.router(), host: settings.deviceHost, port: settings.devicePort, name: "devices")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await people.run() }
+      group.addTask { try await cameras.run() }
+      group.addTask { await follow(wall, hub) }
+      group.addTask {
+        while !Task.isCancelled {
+          try? await Task.sleep(for: .seconds(5))
+          wall.beat()
+        }
+      }
+      if let program = settings.imagingProgram {
+        let checker = DecodeChecker(
+          keeper: keeper, program: program, footageRoot: settings.footageRoot, logger: logger)
+        group.addTask { await checker.run() }
+      }
+      // Whichever ends first ends the process; the supervisor starts it anew.
+      try await group.next()
+      group.cancelAll()
+    }
+  }
+
+  /// Follows the keeper. Without it the wall is empty and nothing is live: nobody could withdraw a right.
+  private func follow(_ wall: WallHub, _ hub: LiveHub) async {
+    while !Task.isCancelled {
+      do {
+        try await keeper.notices { notice in
+          guard case .wall(let state) = notice else { return }
+          wall.publish(state)
+          await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)))
+        }
+      } catch {
+        logger.debug("keeper away", metadata: ["error": "\(error)"])
+      }
+      wall.publish(nil)
+      await hub.keepOnly([])
+      try? await Task.sleep(for: .milliseconds(300))
+    }
+  }
+
+  private func application(
+    _ router: Router<ConsoleContext>, host: String, port: Int, name: String
+  ) throws -> some ApplicationProtocol {
+    let chain = try NIOSSLCertificate.fromPEMFile(settings.certificatePath)
+    let key = try NIOSSLPrivateKey(file: settings.keyPath, format: .pem)
+    var tls = TLSConfiguration.makeServerConfiguration(
+      certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+    tls.minimumTLSVersion = .tlsv12
+    var quiet = logger
+    quiet.logLevel = .warning
+    let logger = self.logger
+    return Application(
+      router: router,
+      server: try .http2Upgrade(
+        tlsConfiguration: tls,
+        configuration: .init(
+          idleTimeout: .seconds(120), gracefulCloseTimeout: .seconds(5),
+          streamConfiguration: .init(idleTimeout: .seconds(60)))),
+      configuration: .init(address: .hostname(host, port: port)),
+      onServerRunning: { channel in
+        logger.notice("listening", metadata: ["for": "\(name)", "port": "\(channel.localAddress?.port ?? 0)"])
+      }, logger: quiet)
+  }
+}

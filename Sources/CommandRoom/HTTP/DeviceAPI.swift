@@ -1,0 +1,40 @@
+internal import Doctrine
+internal import Hummingbird
+internal import Logging
+internal import Seams
+
+/// What a camera may say and ask, with its own token, on its own listener.
+struct DeviceAPI: Sendable {
+  struct DeviceThreatForm: Decodable { var ground: ThreatGround }
+
+  let keeper: ConsoleKeeper
+  let logger: Logger
+
+  func router() -> Router<ConsoleContext> {
+    let router = Router(context: ConsoleContext.self)
+    router.add(middleware: Guard(logger: logger))
+    let api = router.group("api/v1/device")
+    api.get("state") { request, _ in
+      guard case .deviceState(let state) = try await keeper.call(.deviceState(token: try token(request))) else {
+        throw Problem.fault
+      }
+      return try Response.json(DeviceStateShape(state))
+    }
+    api.post("incident/close") { request, _ in
+      _ = try await keeper.call(.deviceCloseIncident(token: try token(request)))
+      return Response.done
+    }
+    api.post("threat") { request, _ in
+      let bearer = try token(request)
+      let form: DeviceThreatForm = try await request.json()
+      _ = try await keeper.call(.deviceDeclareThreat(token: bearer, form.ground))
+      return Response.done
+    }
+    return router
+  }
+
+  private func token(_ request: Request) throws -> String {
+    guard let token = request.bearer, token.utf8.count == 64 else { throw Problem.unauthenticated }
+    return token
+  }
+}

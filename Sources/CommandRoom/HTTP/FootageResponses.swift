@@ -1,0 +1,76 @@
+internal import Logging
+internal import Crypto
+internal import Doctrine
+internal import Extraction
+internal import Foundation
+internal import Hummingbird
+internal import NIOCore
+internal import Seams
+
+/// What reads footage: extraction and the check. Read-only, with keys granted for the act.
+extension ConsoleAPI {
+  func extraction(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let token = try changingToken(request)
+    let recording = RecordingID(try context.parameters.require("recording"))
+    let form: ExtractionForm = try await request.json()
+    guard form.form == "ts" || form.form == "mp4" else {
+      throw Problem.badRequest("« form » est ts ou mp4. (form is ts or mp4.)")
+    }
+    guard
+      case .read(let grant?) = try await keeper.call(
+        .extract(token: token, recording, reason: form.reason, reference: form.reference, form: form.form))
+    else { throw Problem.fault }
+    let parts = grant.masterParts(root: settings.footageRoot)
+    let wantsMP4 = form.form == "mp4"
+    let logger = self.logger
+    return Response(
+      status: .ok,
+      headers: [.contentType: wantsMP4 ? "video/mp4" : "video/mp2t", .cacheControl: "no-store"],
+      body: ResponseBody { writer in
+        var derived = DerivedMP4()
+        do {
+          try await MasterReader.read(parts) { bytes in
+            let piece = wantsMP4 ? derived.push(bytes) : bytes
+            if !piece.isEmpty { try await writer.write(ByteBuffer(bytes: piece)) }
+          }
+          if wantsMP4 { try await writer.write(ByteBuffer(bytes: derived.finish())) }
+        } catch {
+          // The answer breaks off: a reader must not take a part for the whole.
+          logger.error("an extraction broke off", metadata: ["recording": "\(recording)", "error": "\(error)"])
+          throw error
+        }
+        try await writer.finish(nil)
+      })
+  }
+
+  func check(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    guard case .indexFacts(let facts) = try await keeper.call(.indexFacts(token: try sessionToken(request))) else {
+      throw Problem.fault
+    }
+    let root = settings.footageRoot
+    return try Response.json(
+      await withCheckedContinuation { continuation in
+        DispatchQueue.global(qos: .utility).async {
+          let parts = facts.map { fact in
+            IndexedPart(
+              part: fact.part.rawValue, recording: fact.recording.rawValue, path: fact.path,
+              isClosed: fact.state == "closed", chunkCount: fact.chunkCount, chainHead: fact.chainHead.bytes,
+              file_bytes: fact.file_bytes, media_bytes: fact.media_bytes)
+          }
+          let findings = parts.flatMap { FootageCheck.check($0, root: root) }
+          continuation.resume(
+            returning: CheckShape(
+              checked: parts.count,
+              findings: findings.map {
+                CheckShape.Finding(recording: $0.recording, part: $0.part, code: $0.code, sentence: $0.sentence)
+              }, strays: FootageCheck.strays(root: root, known: Set(parts.map(\.path)))))
+        }
+      })
+  }
+}
+
+extension ReadGrant {
+  func masterParts(root: String) -> [MasterPart] {
+    parts.map { MasterPart(path: root + "/" + $0.path, key: SymmetricKey(data: $0.key.bytes)) }
+  }
+}

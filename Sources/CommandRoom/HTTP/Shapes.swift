@@ -1,0 +1,251 @@
+internal import Doctrine
+internal import Foundation
+internal import Seams
+
+/// Times leave the API as RFC 3339 in UTC; pages show them in legal time (MET-4).
+enum APITime {
+  static func text(_ time: UTCTime) -> String {
+    Date(timeIntervalSince1970: Double(time.microseconds) / 1_000_000)
+      .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+  }
+
+  static func parse(_ text: String) -> UTCTime? {
+    let styles = [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()]
+    for style in styles {
+      if let date = try? style.parse(text) {
+        return UTCTime(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()))
+      }
+    }
+    return nil
+  }
+}
+
+struct LogInForm: Decodable {
+  var name: String
+  var password: String
+}
+
+struct SessionShape: Encodable {
+  struct Right: Encodable {
+    var role: String
+    var service: String
+    var until: String
+  }
+
+  var name: String
+  var agent: String
+  var csrf: String
+  var accreditations: [Right]
+
+  init(_ info: SessionInfo) {
+    name = info.name
+    agent = info.agentName
+    csrf = info.csrf
+    accreditations = info.accreditations.map {
+      Right(role: $0.role.rawValue, service: $0.service.rawValue, until: APITime.text($0.until))
+    }
+  }
+}
+
+struct ThreatForm: Decodable {
+  var ground: ThreatGround
+  var reason: String?
+}
+
+struct IssueForm: Decodable { var agent: String }
+
+struct ExtractionForm: Decodable {
+  var reason: ExtractionReason
+  var reference: String
+  /// `ts` (the bytes the camera sent) or `mp4` (made from them).
+  var form: String
+}
+
+struct WallShape: Encodable {
+  struct Incident: Encodable {
+    var incident: String
+    var recording: String
+    var service: String
+    var serviceName: String
+    var camera: String
+    var agent: String
+    var matricule: String
+    var reference: String?
+    var openedAt: String
+    var streaming: Bool
+    var threat: String?
+    var threatGround: String?
+    var watchers: Int
+    var overdue: Bool
+  }
+
+  struct Alarm: Encodable {
+    var camera: String
+    var service: String
+    var at: String
+    var code: String
+    var sentence: String
+    var canIssue: Bool
+  }
+
+  var ingestConnected: Bool
+  var incidents: [Incident]
+  var alarms: [Alarm]
+
+  init(_ wall: WallState) {
+    ingestConnected = wall.ingestConnected
+    incidents = wall.incidents.map { card in
+      Incident(
+        incident: card.incident.rawValue, recording: card.recording.rawValue, service: card.service.rawValue,
+        serviceName: card.serviceName, camera: card.camera.rawValue, agent: card.agent,
+        matricule: card.matricule, reference: card.reference, openedAt: APITime.text(card.openedAt),
+        streaming: card.streaming, threat: card.threat?.ground.rawValue,
+        threatGround: card.threat?.ground.french, watchers: card.watchers, overdue: card.overdue)
+    }
+    alarms = wall.alarms.map { alarm in
+      Alarm(
+        camera: alarm.camera.rawValue, service: alarm.service.rawValue, at: APITime.text(alarm.at),
+        code: alarm.code, sentence: alarm.sentence, canIssue: alarm.canIssue)
+    }
+  }
+}
+
+struct AgentShape: Encodable {
+  var id: String
+  var name: String
+  var matricule: String
+  var rank: String
+}
+
+struct RefusalShape: Encodable {
+  var at: String
+  var camera: String?
+  var peer: String
+  var code: String
+  var sentence: String
+  var proven: Bool
+  var count: Int64
+
+  init(_ entry: RefusalEntry) {
+    at = APITime.text(entry.at)
+    camera = entry.camera
+    peer = entry.peer
+    code = entry.code
+    sentence = entry.sentence
+    proven = entry.proven
+    count = entry.count
+  }
+}
+
+struct RegisterShape: Encodable {
+  struct Row: Encodable {
+    var recording: String
+    var state: String
+    var service: String
+    var agent: String?
+    var matricule: String?
+    var camera: String?
+    var incident: String
+    var reference: String?
+    var from: String?
+    var to: String?
+    var size_bytes: Int64?
+    var gaps: Int64
+    var term: String?
+    var decodes: String?
+    var decodeDetail: String?
+    var damage: Int64?
+    var chainHead: String?
+    var erasedAt: String?
+  }
+
+  var journalSize: UInt64
+  var journalRoot: String
+  var rows: [Row]
+  /// Give as `after` for the next page; null at the end.
+  var next: String?
+
+  init(_ rows: [RegisterRow], _ mark: JournalMark, limit: Int) {
+    journalSize = mark.size
+    journalRoot = mark.root
+    self.rows = rows.map { row in
+      Row(
+        recording: row.recording.rawValue, state: row.state, service: row.service, agent: row.agent,
+        matricule: row.matricule, camera: row.camera, incident: row.incident.rawValue,
+        reference: row.reference, from: row.from.map(APITime.text), to: row.to.map(APITime.text),
+        size_bytes: row.size_bytes, gaps: row.gaps, term: row.termDay?.description,
+        decodes: row.decodeVerdict, decodeDetail: row.decodeDetail, damage: row.damage,
+        chainHead: row.chainHead, erasedAt: row.erasedAt.map(APITime.text))
+    }
+    next = rows.count == limit ? rows.last?.recording.rawValue : nil
+  }
+
+  /// RFC 4180; a cell that a spreadsheet would take for a formula is quoted with an apostrophe.
+  var csv: String {
+    var lines = [
+      "recording,state,service,agent,matricule,camera,incident,reference,from,to,size_bytes,gaps,term,decodes,damage,chain_head,erased_at"
+    ]
+    for row in rows {
+      let cells: [String?] = [
+        row.recording, row.state, row.service, row.agent, row.matricule, row.camera, row.incident,
+        row.reference, row.from, row.to, row.size_bytes.map(String.init), String(row.gaps), row.term,
+        row.decodes, row.damage.map(String.init), row.chainHead, row.erasedAt,
+      ]
+      lines.append(cells.map { Self.cell($0 ?? "") }.joined(separator: ","))
+    }
+    lines.append("# journal,\(journalSize),\(journalRoot)")
+    return lines.joined(separator: "\r\n") + "\r\n"
+  }
+
+  private static func cell(_ text: String) -> String {
+    let safe = text.first.map { "=+-@".contains($0) } ?? false ? "'" + text : text
+    guard safe.contains(where: { ",\"\r\n".contains($0) }) else { return safe }
+    return "\"" + safe.replacing("\"", with: "\"\"") + "\""
+  }
+}
+
+struct DeviceStateShape: Encodable {
+  struct LinkTest: Encodable {
+    var at: String
+    var duration_ms: Int64
+    var packets: Int64
+    var lost: Int
+    var roundTrip_ms: Double
+    var rate_mbps: Double
+  }
+
+  var camera: String
+  var recording: Bool
+  var incident: String?
+  var threat: Bool
+  var watchers: Int
+  var lastRefusal: String?
+  var linkTest: LinkTest?
+
+  init(_ state: DeviceState) {
+    camera = state.camera.rawValue
+    recording = state.recording
+    incident = state.incident?.rawValue
+    threat = state.threatOpen
+    watchers = state.watchers
+    lastRefusal = state.lastRefusal
+    linkTest = state.lastLinkTest.map {
+      LinkTest(
+        at: APITime.text($0.at), duration_ms: $0.duration_ms, packets: $0.packets, lost: $0.lost,
+        roundTrip_ms: $0.roundTrip_ms, rate_mbps: $0.rate_mbps)
+    }
+  }
+}
+
+struct CheckShape: Encodable {
+  struct Finding: Encodable {
+    var recording: String
+    var part: String
+    var code: String
+    var sentence: String
+  }
+
+  var checked: Int
+  var findings: [Finding]
+  var strays: [String]
+}

@@ -1,0 +1,57 @@
+internal import Doctrine
+internal import Logging
+internal import Relay
+internal import Seams
+
+/// The live channels that somebody watches: one demultiplexer a camera, however many viewers.
+///
+/// A channel is fed from the ingest while it has viewers, and ends at once for all when the wall no longer
+/// shows an open threat for its recording.
+// LIVE-1, LIVE-6, P2, P3.
+actor LiveHub {
+  private let client: SeamClient<IngestCall, IngestReply, IngestDirective>
+  private let logger: Logger
+  private var channels: [RecordingID: LiveChannel] = [:]
+  private var feeds: [RecordingID: Task<Void, Never>] = [:]
+
+  init(client: SeamClient<IngestCall, IngestReply, IngestDirective>, logger: Logger) {
+    self.client = client
+    self.logger = logger
+  }
+
+  /// The channel of a recording for which a viewing has been granted.
+  func channel(_ recording: RecordingID, keepsSound: Bool) -> LiveChannel {
+    if let known = channels[recording] { return known }
+    let channel = LiveChannel(keepsSound: keepsSound)
+    channels[recording] = channel
+    feeds[recording] = Task { await feed(recording, channel) }
+    return channel
+  }
+
+  /// A viewer left; the last one stops the feed.
+  func left(_ recording: RecordingID) {
+    guard let channel = channels[recording], channel.viewerCount == 0 else { return }
+    end(recording)
+  }
+
+  /// Ends what is no longer live.
+  func keepOnly(_ live: Set<RecordingID>) { for recording in channels.keys where !live.contains(recording) { end(recording) } }
+
+  private func end(_ recording: RecordingID) {
+    channels.removeValue(forKey: recording)?.end()
+    feeds.removeValue(forKey: recording)?.cancel()
+  }
+
+  /// Reads from the ingest until the channel is gone; a camera that reconnects, or an ingest that restarts,
+  /// goes on in the same channel.
+  private func feed(_ recording: RecordingID, _ channel: LiveChannel) async {
+    while !Task.isCancelled {
+      do {
+        try await client.stream("/live/\(recording.rawValue)") { channel.push($0) }
+      } catch {
+        logger.debug("live feed away", metadata: ["error": "\(error)"])
+      }
+      try? await Task.sleep(for: .milliseconds(100))
+    }
+  }
+}

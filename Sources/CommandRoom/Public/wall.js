@@ -1,0 +1,185 @@
+'use strict';
+const $ = (selector, root = document) => root.querySelector(selector);
+const tiles = new Map();
+let session = null;
+let following = null;
+
+const legalTime = (text) => new Intl.DateTimeFormat('fr-FR', { timeZone: 'Europe/Paris', dateStyle: 'short', timeStyle: 'medium' }).format(new Date(text));
+
+async function call(method, path, body) {
+  const headers = {};
+  if (session) headers['X-Plastron-CSRF'] = session.csrf;
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const response = await fetch('/api/v1' + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store' });
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    if (response.status === 401 && session) leave();
+    const error = new Error(answer.detail || `Erreur ${response.status}`);
+    error.code = answer.code;
+    throw error;
+  }
+  return answer;
+}
+
+function say(text) { $('#state').textContent = text; }
+
+async function act(work) { try { say(''); await work(); } catch (error) { say(error.message); } }
+
+function leave() {
+  session = null;
+  if (following) following.abort();
+  for (const tile of tiles.values()) tile.remove();
+  tiles.clear();
+  $('#alarms').replaceChildren();
+  $('#login').hidden = false; $('#logout').hidden = true; $('#empty').hidden = true; $('#who').textContent = '';
+  $('#login input[name=name]').focus();
+}
+
+async function enter(info) {
+  session = info;
+  $('#login').hidden = true; $('#logout').hidden = false;
+  $('#who').textContent = `${info.agent} (${info.name})`;
+  follow();
+}
+
+async function follow() {
+  while (session) {
+    following = new AbortController();
+    try {
+      const response = await fetch('/api/v1/wall', { signal: following.signal, cache: 'no-store' });
+      if (response.status === 401) { leave(); return; }
+      if (!response.ok) {
+        const problem = await response.json().catch(() => ({}));
+        say(problem.detail || `Refus ${response.status}`);
+        return;
+      }
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let held = '';
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const lines = (held + value).split('\n');
+        held = lines.pop();
+        // Only the newest state counts.
+        const newest = lines.filter(Boolean).pop();
+        if (newest) show(JSON.parse(newest));
+      }
+    } catch { /* tried again below */ }
+    if (session) { say('Liaison avec le serveur perdue, nouvel essai… · reconnecting'); await new Promise((r) => setTimeout(r, 1000)); }
+  }
+}
+
+function show(state) {
+  say(state.ingestConnected ? '' : 'Réception des caméras arrêtée : elle redémarre · camera ingest is restarting');
+  const present = new Set(state.incidents.map((i) => i.incident));
+  for (const [id, tile] of tiles) if (!present.has(id)) { tile.remove(); tiles.delete(id); }
+  for (const incident of state.incidents) {
+    if (!tiles.has(incident.incident)) tiles.set(incident.incident, new Tile(incident));
+    tiles.get(incident.incident).update(incident);
+  }
+  $('#empty').hidden = state.incidents.length > 0;
+  showAlarms(state.alarms);
+}
+
+function showAlarms(alarms) {
+  const key = (a) => a.camera + '|' + a.code;
+  const section = $('#alarms');
+  const wanted = new Map(alarms.map((a) => [key(a), a]));
+  for (const child of [...section.children]) if (!wanted.has(child.dataset.key)) child.remove();
+  for (const [id, alarm] of wanted) {
+    if ([...section.children].some((c) => c.dataset.key === id)) continue;
+    const box = document.createElement('div');
+    box.className = 'alarm'; box.dataset.key = id; box.dataset.camera = alarm.camera; box.dataset.code = alarm.code;
+    const text = document.createElement('p');
+    const name = document.createElement('strong');
+    name.textContent = `${alarm.camera} `;
+    text.append(name, `${legalTime(alarm.at)} : ${alarm.sentence}`);
+    box.append(text);
+    if (alarm.canIssue) addIssue(box, alarm);
+    section.append(box);
+  }
+}
+
+function addIssue(box, alarm) {
+  const select = document.createElement('select');
+  select.ariaLabel = 'Agent';
+  const button = document.createElement('button');
+  button.textContent = 'Percevoir · Issue';
+  button.disabled = true;
+  call('GET', `/services/${alarm.service}/agents`).then((agents) => {
+    for (const agent of agents) select.add(new Option(`${agent.rank} ${agent.name} (${agent.matricule})`, agent.id));
+    button.disabled = agents.length === 0;
+  }).catch((error) => say(error.message));
+  button.addEventListener('click', () => act(async () => {
+    await call('POST', `/cameras/${encodeURIComponent(alarm.camera)}/issue`, { agent: select.value });
+    box.remove();
+  }));
+  box.append(select, button);
+}
+
+class Tile {
+  constructor(incident) {
+    this.element = $('#tile').content.firstElementChild.cloneNode(true);
+    this.element.dataset.incident = incident.incident;
+    this.element.dataset.camera = incident.camera;
+    this.video = $('video', this.element);
+    $('.watch', this.element).addEventListener('click', () => this.toggle());
+    $('.close', this.element).addEventListener('click', () => {
+      if (confirm("Clore l'incident ? L'enregistrement s'arrête. · Close the incident?")) act(() => call('POST', `/incidents/${this.incident.incident}/close`));
+    });
+    $('.declare', this.element).addEventListener('click', () => this.declare());
+    $('.end-threat', this.element).addEventListener('click', () => act(() => call('DELETE', `/incidents/${this.incident.incident}/threat`)));
+    $('#wall').append(this.element);
+  }
+  update(incident) {
+    this.incident = incident;
+    const e = this.element;
+    e.classList.toggle('threat', Boolean(incident.threat));
+    $('.agent', e).textContent = `${incident.agent} (${incident.matricule})`;
+    const parts = [incident.camera, `depuis ${legalTime(incident.openedAt)}`, incident.streaming ? 'enregistre' : 'liaison perdue, en attente'];
+    if (incident.reference) parts.push(`intervention ${incident.reference}`);
+    parts.push(`${incident.watchers} consultation(s)`);
+    if (incident.overdue) parts.push('ouvert depuis plus de 4 h : à confirmer ou à clore');
+    $('.facts', e).textContent = parts.join(' · ');
+    $('.threat', e).textContent = incident.threat ? `MENACE DÉCLARÉE : ${incident.threatGround}` : '';
+    $('.declare', e).hidden = Boolean(incident.threat);
+    $('.end-threat', e).hidden = !incident.threat;
+    if (!incident.threat && this.player) this.player.finish('Menace levée : direct terminé · live ended');
+  }
+  message(text, code) { const m = $('.message', this.element); m.textContent = text; }
+  toggle() {
+    if (this.player) { this.player.stop(); return; }
+    const button = $('.watch', this.element);
+    button.textContent = 'Quitter le direct · Leave';
+    const player = new LivePlayer(this.video, this.incident.recording, (text) => this.message(text), (code) => {
+      if (code) this.element.dataset.refusal = code;
+      if (this.player === player) this.player = null;
+      button.textContent = 'Voir le direct · Watch';
+    });
+    delete this.element.dataset.refusal;
+    this.player = player;
+    player.start();
+  }
+  declare() {
+    const dialog = $('#declare');
+    dialog.returnValue = '';
+    dialog.onclose = () => {
+      if (dialog.returnValue !== 'go') return;
+      const form = new FormData($('form', dialog));
+      act(() => call('POST', `/incidents/${this.incident.incident}/threat`, { ground: form.get('ground'), reason: form.get('reason') }));
+    };
+    dialog.showModal();
+  }
+  remove() { if (this.player) this.player.stop(); this.element.remove(); }
+}
+
+$('#login').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const form = new FormData(event.target);
+  $('#login-error').textContent = '';
+  try { await enter(await call('POST', '/session', { name: form.get('name'), password: form.get('password') })); event.target.reset(); }
+  catch (error) { $('#login-error').textContent = error.message; }
+});
+$('#logout').addEventListener('click', () => act(async () => { await call('DELETE', '/session'); leave(); }));
+call('GET', '/session').then(enter).catch(leave);

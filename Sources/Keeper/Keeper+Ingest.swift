@@ -1,0 +1,277 @@
+internal import Vault
+internal import Logging
+internal import Crypto
+internal import Doctrine
+internal import Footage
+internal import Foundation
+internal import Journal
+package import Seams
+
+/// What the ingest tells, and what it asks when it starts.
+extension Keeper {
+  package func answer(_ call: IngestCall) async throws -> IngestReply {
+    switch call {
+    case .events(let boot, let events):
+      if ingestBoot != boot {
+        ingestBoot = boot
+        ingestDone = 0
+        ingestJournalled = []
+      }
+      for event in events where event.number > ingestDone {
+        do {
+          try await take(event)
+        } catch {
+          logger.warning("an event waits", metadata: ["number": "\(event.number)", "error": "\(error)"])
+          throw Problem.unavailable("la base ou le journal")
+        }
+        ingestDone = event.number
+        ingestJournalled.remove(event.number)
+      }
+      return .acknowledged(upTo: ingestDone)
+    case .found(let parts):
+      return .found(try await answer(found: parts))
+    }
+  }
+
+  /// Journals once, however often the event is told.
+  private func journalOnce(
+    _ number: UInt64, _ kind: JournalEntry.Kind, _ act: String, author: String, service: ServiceID?,
+    _ facts: [String: CanonicalJSON]
+  ) async throws {
+    guard !ingestJournalled.contains(number) else { return }
+    try await scribe.write(kind, act, author: author, service: service, facts)
+    ingestJournalled.insert(number)
+  }
+
+  private func take(_ numbered: NumberedEvent) async throws {
+    let number = numbered.number
+    switch numbered.event {
+    case .incidentOpened(let entry, let threat, let peer):
+      try await opened(number, entry, threat: threat, peer: peer)
+    case .partOpened(let part):
+      guard let service = services[part.service] else { return }
+      try await journalOnce(
+        number, .collection, "part.opened", author: "ingest", service: part.service,
+        [
+          "recording": .string(part.recording.rawValue), "part": .string(part.part.rawValue),
+          "day": .string(part.localDay.description),
+        ])
+      try await store.open(entry(of: part, service))
+    case .streamJoined(let incident, let recording, let epoch, let at, let peer):
+      active[incident]?.streaming = true
+      publishWall()
+      try await journalOnce(
+        number, .collection, "stream.joined", author: "camera", service: active[incident]?.entry.service,
+        [
+          "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
+          "peer": .string(peer),
+        ])
+    case .streamLeft(let incident, let recording, let epoch, let at):
+      active[incident]?.streaming = false
+      publishWall()
+      try await journalOnce(
+        number, .collection, "stream.left", author: "camera", service: active[incident]?.entry.service,
+        [
+          "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
+        ])
+    case .segment(let segment):
+      try await store.insert(segment)
+    case .gap(let gap):
+      try await journalOnce(
+        number, .collection, "recording.gap", author: "ingest", service: nil,
+        [
+          "part": .string(gap.part.rawValue), "from_us": .integer(gap.from.microseconds),
+          "to_us": .integer(gap.to.microseconds), "cause": .string(gap.cause.rawValue),
+        ])
+      try await store.insert(gap)
+    case .chainHeads(let heads):
+      try await journalOnce(
+        number, .statement, "chain.heads", author: "ingest", service: nil,
+        ["heads": .array(heads.map(Self.fact))])
+    case .partClosed(let progress):
+      try await journalOnce(
+        number, .collection, "part.closed", author: "ingest", service: nil, ["head": Self.fact(progress)])
+      try await store.close(progress)
+    case .incidentClosed(let closed):
+      try await ended(number, closed)
+    case .refused(let refusal):
+      if let name = refusal.camera, cameras[CameraID(name)] != nil { alarm(refusal) }
+      try await store.insert(refusal)
+    case .linkTested(let result):
+      lastLinkTest[result.camera] = result
+    }
+  }
+
+  private static func fact(_ progress: PartProgress) -> CanonicalJSON {
+    .object([
+      "part": .string(progress.part.rawValue), "chunks": .integer(progress.chunkCount),
+      "hash": .string(progress.chainHead.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()),
+    ])
+  }
+
+  private func entry(of part: PartOpened, _ service: ServiceEntry) -> PartEntry {
+    PartEntry(
+      id: part.part, recording: part.recording, service: part.service, number: part.number,
+      localDay: part.localDay, termDay: Term(recordedOn: part.localDay, under: service.regime).endDay,
+      regime: service.regime.name, regimeVersion: service.regime.version, wrappedKey: part.wrappedKey.bytes,
+      path: part.path)
+  }
+
+  // REC-5, MET-1, LOG-1.
+  private func opened(_ number: UInt64, _ entry: IncidentEntry, threat: ThreatGround?, peer: String) async throws {
+    if let used = grants[entry.camera]?.firstIndex(where: { $0.incident == entry.id }) {
+      grants[entry.camera]?.remove(at: used)
+      if let camera = cameras[entry.camera] { publish(camera) }
+    }
+    alarms.removeAll { $0.camera == entry.camera }
+    if active[entry.id] == nil {
+      let agent = cameras[entry.camera]?.issuedTo
+      active[entry.id] = ActiveIncident(entry: entry, agent: agent?.id == entry.agent ? agent : nil)
+    }
+    publishWall()
+    try await journalOnce(
+      number, .collection, "incident.opened", author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)",
+      service: entry.service,
+      [
+        "incident": .string(entry.id.rawValue), "recording": .string(entry.recording.rawValue),
+        "camera": .string(entry.camera.rawValue), "agent": .string(entry.agent.rawValue),
+        "trigger": .string("wearer"), "reference": entry.reference.map(CanonicalJSON.string) ?? .null,
+        "opened_us": .integer(entry.openedAt.microseconds), "peer": .string(peer),
+      ])
+    try await store.open(entry)
+    if let threat, active[entry.id]?.threat == nil, active[entry.id]?.closing == nil {
+      try await declare(
+        threat, incident: entry.id, origin: .wearer,
+        author: active[entry.id]?.agent?.matricule ?? entry.agent.rawValue, reason: nil)
+    }
+  }
+
+  /// Opens a threat declaration: the journal first, then live.
+  // LIVE-1, LIVE-2, CSI R241-3 I.
+  func declare(
+    _ ground: ThreatGround, incident: IncidentID, origin: ThreatEntry.Origin, author: String, reason: String?
+  ) async throws {
+    guard let known = active[incident] else { throw Problem.notFound("L'incident") }
+    let threat = ThreatEntry(
+      id: ThreatID(newID()), incident: incident, origin: origin, author: author, ground: ground, reason: reason,
+      openedAt: clock())
+    try await scribe.write(
+      .modification, "threat.declared", author: author, service: known.entry.service,
+      [
+        "incident": .string(incident.rawValue), "threat": .string(threat.id.rawValue),
+        "ground": .string(ground.rawValue), "origin": .string(origin.rawValue),
+        "reason": reason.map(CanonicalJSON.string) ?? .null,
+      ])
+    try await store.insert(threat)
+    guard active[incident]?.threat == nil else { return }
+    active[incident]?.threat = threat
+    publishLive(incident)
+    publishWall()
+  }
+
+  private func ended(_ number: UInt64, _ closed: IncidentClosed) async throws {
+    let known = active[closed.incident]
+    let author = closed.by ?? known?.closing?.by ?? (closed.cause == .endedByWearer ? "wearer" : "server")
+    active[closed.incident]?.closing = (closed.cause, author)
+    publishLive(closed.incident)
+    await leaveAll(closed.recording, cause: "incident-closed")
+    try await journalOnce(
+      number, .collection, "incident.closed", author: author, service: known?.entry.service,
+      [
+        "incident": .string(closed.incident.rawValue), "recording": .string(closed.recording.rawValue),
+        "camera": .string(closed.camera.rawValue), "cause": .string(closed.cause.rawValue),
+        "closed_us": .integer(closed.at.microseconds), "damage": .integer(closed.damage),
+      ])
+    var stored = closed
+    stored.by = author
+    try await store.close(stored)
+    active[closed.incident] = nil
+    publishWall()
+  }
+
+  private func alarm(_ refusal: RefusalEntry) {
+    guard let name = refusal.camera, let camera = cameras[CameraID(name)] else { return }
+    lastRefusal[camera.id] = refusal.sentence
+    alarms.removeAll { $0.camera == camera.id && $0.code == refusal.code }
+    alarms.append(
+      CameraAlarm(
+        camera: camera.id, service: camera.service, at: refusal.at, code: refusal.code,
+        sentence: refusal.sentence, canIssue: refusal.code == "not-issued" && camera.issuedTo == nil))
+    if alarms.count > Self.maximumAlarms { alarms.removeFirst() }
+    publishWall()
+  }
+
+  // MARK: Files found open
+
+  /// The newest part of an incident that is still active goes on; every other is to be closed.
+  private func answer(found parts: [FoundPart]) async throws -> [FoundPartAnswer] {
+    var answers: [FoundPartAnswer] = []
+    for part in parts {
+      guard let binary = UUIDText.binary(part.part.rawValue),
+        let key = try? keys.openPartKey(
+          part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
+      else {
+        logger.error("an open part's key cannot be had", metadata: ["part": "\(part.part)"])
+        continue
+      }
+      let known = try await adopt(part, key: key, binary: binary)
+      let newest = parts.filter { $0.recording == part.recording }.max { $0.created < $1.created }
+      var resume: ResumedIncident?
+      if newest?.part == part.part, let incident = active[part.incident] {
+        let after = part.localDay.adding(days: 1)
+        resume = ResumedIncident(
+          camera: incident.entry.camera, agent: incident.entry.agent, activation: incident.entry.activation,
+          parts: try partGrants(for: part.service, from: after))
+        active[part.incident]?.streaming = false
+      }
+      answers.append(
+        FoundPartAnswer(
+          grant: PartGrant(
+            part: part.part, number: known.number, localDay: part.localDay,
+            dayStart: calendar.start(of: part.localDay),
+            dayEnd: calendar.start(of: part.localDay.adding(days: 1)), key: Blob(key.rawBytes),
+            wrappedKey: part.wrappedKey), indexedChunks: known.chunks, resume: resume))
+    }
+    publishWall()
+    return answers
+  }
+
+  /// Brings a part into the register that a stop kept from being told: its file says what it is.
+  private func adopt(_ part: FoundPart, key: SymmetricKey, binary: [UInt8]) async throws -> (number: Int, chunks: Int64) {
+    let indexed = try await store.parts(of: part.recording)
+    if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
+    guard let service = services[part.service] else { throw Problem.fault }
+    let number = indexed.count + 1
+    if try await store.recording(part.recording) == nil {
+      let facts = try Sealing.open(
+        part.sealedFacts.bytes, under: key, purpose: Sealing.factsPurpose, subject: binary)
+      let named = try JSONDecoder().decode(FoundFacts.self, from: Data(facts))
+      let entry = IncidentEntry(
+        id: part.incident, recording: part.recording, service: part.service, camera: CameraID(named.camera),
+        agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
+        openedAt: part.created)
+      try await scribe.write(
+        .collection, "incident.opened", author: "wearer:\(named.agent)", service: part.service,
+        [
+          "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
+          "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
+          "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
+        ])
+      try await store.open(entry)
+      active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
+    }
+    try await store.open(
+      self.entry(
+        of: PartOpened(
+          part: part.part, recording: part.recording, service: part.service, number: number,
+          localDay: part.localDay, wrappedKey: part.wrappedKey, path: part.path), service))
+    return (number, 0)
+  }
+
+  private struct FoundFacts: Decodable {
+    var camera: String
+    var agent: String
+    var reference: String?
+    var activation: String?
+  }
+}

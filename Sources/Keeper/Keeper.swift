@@ -1,0 +1,269 @@
+package import Doctrine
+internal import Footage
+internal import Foundation
+internal import Journal
+package import Logging
+package import Seams
+package import Vault
+
+/// The process that decides, journals and holds the keys.
+///
+/// Every act goes the same way: ask the doctrine, write the journal, act. Its memory holds what an act under
+/// stress needs (cameras, services, active incidents, threats, viewings); the register is behind it.
+package actor Keeper {
+  package struct Settings: Sendable {
+    package var node: String
+    package var nodeName: String
+    package var footageRoot: String
+
+    package init(node: String, nodeName: String, footageRoot: String) {
+      self.node = node
+      self.nodeName = nodeName
+      self.footageRoot = footageRoot
+    }
+  }
+
+  struct ActiveIncident {
+    var entry: IncidentEntry
+    var agent: AgentEntry?
+    var threat: ThreatEntry?
+    var streaming = false
+    /// A close was decided; the ingest carries it out. Live ends now.
+    var closing: (cause: ClosingCause, by: String)?
+
+    var live: LiveAuthorization? {
+      LiveAuthorization(recordingIsOpen: closing == nil, openThreat: threat?.id)
+    }
+  }
+
+  struct OpenViewing {
+    var recording: RecordingID
+    var account: AccountID
+    var name: String
+    var service: ServiceID
+  }
+
+  /// Grants ahead for a camera: an incident and the one after it, through an absence of the keeper.
+  static let grantsAhead = 2
+  /// Local days a grant covers: today and the two after.
+  static let daysAhead = 3
+  static let maximumAlarms = 100
+  /// An alarm leaves the wall after this time.
+  static let alarm_s: Int64 = 600
+
+  let settings: Settings
+  let store: any KeeperStore
+  let keys: KeyRing
+  let scribe: Scribe
+  let calendar: LegalCalendar
+  let clock: @Sendable () -> UTCTime
+  let logger: Logger
+
+  var services: [ServiceID: ServiceEntry] = [:]
+  var cameras: [CameraID: CameraEntry] = [:]
+  var grants: [CameraID: [IncidentGrant]] = [:]
+  var grantsDay: LocalDate?
+  var active: [IncidentID: ActiveIncident] = [:]
+  var viewings: [ViewingID: OpenViewing] = [:]
+  var alarms: [CameraAlarm] = []
+  var lastRefusal: [CameraID: String] = [:]
+  var lastLinkTest: [CameraID: LinkTestResult] = [:]
+  var ingestBoot: String?
+  var ingestDone: UInt64 = 0
+  var ingestJournalled: Set<UInt64> = []
+  var ingestStreams: [UInt64: AsyncStream<IngestDirective>.Continuation] = [:]
+  var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
+  var nextStream: UInt64 = 0
+  var addresses = AddressLimiterBox()
+
+  package init(
+    settings: Settings, store: any KeeperStore, keys: KeyRing, scribe: Scribe, calendar: LegalCalendar,
+    clock: @escaping @Sendable () -> UTCTime, logger: Logger
+  ) {
+    self.settings = settings
+    self.store = store
+    self.keys = keys
+    self.scribe = scribe
+    self.calendar = calendar
+    self.clock = clock
+    self.logger = logger
+  }
+
+  /// Loads what is remembered across a restart.
+  package func load() async throws {
+    for service in try await store.services() { services[service.id] = service }
+    for camera in try await store.cameras() { cameras[camera.id] = camera }
+    for (entry, threat) in try await store.activeIncidents() {
+      active[entry.id] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent), threat: threat)
+    }
+    try await scribe.write(
+      .statement, "keeper.started", author: "keeper", service: nil, ["node": .string(settings.nodeName)])
+  }
+
+  /// The slow clock: heartbeats, the wall's ageing, new grants at midnight, the sweeper.
+  package func run() async throws {
+    let scribe = self.scribe
+    let store = self.store
+    let indexing = Task { await scribe.bringIndexAlong(store) }
+    defer { indexing.cancel() }
+    var turns = 0
+    while !Task.isCancelled {
+      for stream in ingestStreams.values { stream.yield(.heartbeat) }
+      if turns % 5 == 0 { publishWall() } else { for stream in consoleStreams.values { stream.yield(.heartbeat) } }
+      let today = calendar.day(of: clock())
+      if grantsDay != today {
+        grantsDay = today
+        grants.removeAll()
+        for camera in cameras.values { publish(camera) }
+      }
+      if turns % 300 == 0 {
+        do { _ = try await sweep() } catch {
+          logger.error("the sweeper could not run", metadata: ["error": "\(error)"])
+        }
+      }
+      turns += 1
+      try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
+    }
+  }
+
+  // MARK: The ingest's stream
+
+  package func ingestNotices() -> AsyncStream<IngestDirective> {
+    // Unbounded on purpose: directives must not be lost, and a reader that stops reading is cut by the
+    // seam's heartbeat within seconds; the table is a few kilobytes a camera.
+    let (stream, continuation) = AsyncStream<IngestDirective>.makeStream()
+    let number = nextStream
+    nextStream += 1
+    ingestStreams[number] = continuation
+    continuation.onTermination = { [weak self] _ in Task { await self?.ingestLeft(number) } }
+    for camera in cameras.values { if let admission = admission(of: camera) { continuation.yield(.admission(admission)) } }
+    for incident in active.values {
+      if let closing = incident.closing {
+        continuation.yield(.closeIncident(incident.entry.id, cause: closing.cause, by: closing.by))
+      } else if incident.live != nil {
+        continuation.yield(.live(incident.entry.recording, open: true))
+      }
+    }
+    publishWall()
+    return stream
+  }
+
+  private func ingestLeft(_ number: UInt64) {
+    ingestStreams[number] = nil
+    publishWall()
+  }
+
+  func tellIngest(_ directive: IngestDirective) { for stream in ingestStreams.values { stream.yield(directive) } }
+
+  // MARK: The console's stream
+
+  package func consoleNotices() -> AsyncStream<ConsoleNotice> {
+    // The newest wall is all that counts.
+    let (stream, continuation) = AsyncStream<ConsoleNotice>.makeStream(bufferingPolicy: .bufferingNewest(2))
+    let number = nextStream
+    nextStream += 1
+    consoleStreams[number] = continuation
+    continuation.onTermination = { [weak self] _ in Task { await self?.consoleLeft(number) } }
+    continuation.yield(.wall(wall()))
+    return stream
+  }
+
+  private func consoleLeft(_ number: UInt64) async {
+    consoleStreams[number] = nil
+    guard consoleStreams.isEmpty else { return }
+    // Nobody watches through a console that is gone.
+    for id in viewings.keys { try? await leave(id, cause: "console-stopped") }
+  }
+
+  func publishWall() {
+    let state = wall()
+    for stream in consoleStreams.values { stream.yield(.wall(state)) }
+  }
+
+  func wall() -> WallState {
+    let now = clock()
+    alarms.removeAll { $0.at.adding(seconds: Self.alarm_s) < now }
+    let cards = active.values.filter { $0.closing == nil }.map { incident -> IncidentCard in
+      let entry = incident.entry
+      let service = services[entry.service]
+      return IncidentCard(
+        incident: entry.id, recording: entry.recording, service: entry.service,
+        serviceName: service?.name ?? "?", camera: entry.camera, agent: incident.agent?.name ?? "?",
+        matricule: incident.agent?.matricule ?? "?", reference: entry.reference, openedAt: entry.openedAt,
+        streaming: incident.streaming, threat: incident.threat,
+        watchers: viewings.values.count { $0.recording == entry.recording },
+        liveSound: service?.regime.liveSound ?? false,
+        overdue: entry.openedAt.adding(seconds: IncidentMachine.confirmationBound_s) < now)
+    }
+    return WallState(
+      incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty)
+  }
+
+  // MARK: Grants
+
+  func publish(_ camera: CameraEntry) {
+    if let admission = admission(of: camera) { tellIngest(.admission(admission)) }
+  }
+
+  /// What the ingest must know of a camera; nil where a key cannot be made, which is logged.
+  func admission(of camera: CameraEntry) -> CameraAdmission? {
+    guard let service = services[camera.service] else { return nil }
+    do {
+      let passphrase = try keys.open(
+        camera.passphraseSealed, purpose: "plastron/register/v1/passphrase", subject: camera.id.rawValue)
+      while grants[camera.id, default: []].count < Self.grantsAhead {
+        let grant = IncidentGrant(
+          incident: IncidentID(newID()), recording: RecordingID(newID()),
+          parts: try partGrants(for: service.id, from: calendar.day(of: clock())))
+        grants[camera.id, default: []].append(grant)
+      }
+      return CameraAdmission(
+        camera: camera.id, service: camera.service, passphrase: String(decoding: passphrase, as: UTF8.self),
+        enabled: camera.enabled, issuedTo: camera.issuedTo?.id, regime: service.regime.name,
+        regimeVersion: service.regime.version, grants: grants[camera.id, default: []])
+    } catch {
+      logger.error("no admission for a camera", metadata: ["error": "\(error)"])
+      return nil
+    }
+  }
+
+  func partGrants(for service: ServiceID, from day: LocalDate) throws -> [PartGrant] {
+    try (0..<Self.daysAhead).map { offset in
+      let day = day.adding(days: offset)
+      let part = newID()
+      let (key, wrapped) = try keys.newPartKey(
+        service: service.rawValue, day: day.description, part: UUIDText.binary(part) ?? [])
+      return PartGrant(
+        part: PartID(part), number: offset + 1, localDay: day, dayStart: calendar.start(of: day),
+        dayEnd: calendar.start(of: day.adding(days: 1)), key: Blob(key.rawBytes), wrappedKey: Blob(wrapped))
+    }
+  }
+
+  func newID() -> String { UUID().uuidString.lowercased() }
+
+  // MARK: Live
+
+  /// Tells the ingest whether a recording may be relayed now.
+  func publishLive(_ incident: IncidentID) {
+    guard let known = active[incident] else { return }
+    tellIngest(.live(known.entry.recording, open: known.live != nil))
+  }
+
+  /// Ends a viewing; a no-op where it has ended.
+  func leave(_ id: ViewingID, cause: String) async throws {
+    guard let viewing = viewings.removeValue(forKey: id) else { return }
+    publishWall()
+    try await scribe.write(
+      .consultation, "viewing.left", author: viewing.name, service: viewing.service,
+      [
+        "viewing": .string(id.rawValue), "recording": .string(viewing.recording.rawValue),
+        "cause": .string(cause),
+      ])
+    try await store.closeViewing(id, at: clock())
+  }
+
+  /// Ends all viewings of a recording: it is no longer live.
+  func leaveAll(_ recording: RecordingID, cause: String) async {
+    for (id, viewing) in viewings where viewing.recording == recording { try? await leave(id, cause: cause) }
+  }
+}

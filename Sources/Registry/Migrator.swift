@@ -1,0 +1,96 @@
+internal import Crypto
+internal import Foundation
+package import Postgres
+
+/// Applies `migrations/` in order: plain SQL, one transaction each, never changed once applied.
+///
+/// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
+package struct Migrator: Sendable {
+  /// The schema this build works with: the number of the newest migration.
+  package static let version = 1
+  /// Any number; the same for every migrator of this product.
+  private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E
+
+  package struct Migration: Equatable, Sendable {
+    package var number: Int
+    package var name: String
+    package var sql: String
+    package var checksum: String
+  }
+
+  package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
+    package var description: String
+  }
+
+  private let pool: Pool
+  private let migrations: [Migration]
+
+  /// - Parameter folder: holds `NNNN_name.sql`, numbered without a hole from 1.
+  package init(pool: Pool, folder: String) throws {
+    self.pool = pool
+    migrations = try Self.load(folder)
+  }
+
+  package static func load(_ folder: String) throws -> [Migration] {
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".sql") }.sorted()
+    return try names.enumerated().map { index, name in
+      guard let number = Int(name.prefix(4)), number == index + 1 else {
+        throw Failure(description: "migrations: \(name) is not number \(index + 1)")
+      }
+      let sql = try String(contentsOfFile: folder + "/" + name, encoding: .utf8)
+      let checksum = SHA256.hash(data: Array(sql.utf8)).map { String(format: "%02x", $0) }.joined()
+      return Migration(number: number, name: name, sql: sql, checksum: checksum)
+    }
+  }
+
+  /// Applies what is missing and returns the numbers applied.
+  ///
+  /// - Throws: ``Failure`` where the database is newer than this build, or an applied migration was changed.
+  package func run() async throws -> [Int] {
+    let migrations = self.migrations
+    return try await pool.run { connection in
+      try connection.query("SELECT pg_advisory_lock($1)", [.integer(Self.advisoryLock)])
+      defer { _ = try? connection.query("SELECT pg_advisory_unlock($1)", [.integer(Self.advisoryLock)]) }
+      try Self.prepare(connection)
+      let applied = try connection.query("SELECT number, checksum FROM schema_migration ORDER BY number")
+      for row in applied {
+        let number = Int(try row.integer("number"))
+        guard let migration = migrations.first(where: { $0.number == number }) else {
+          throw Failure(
+            description:
+              "the database is at version \(number), this build knows \(migrations.count): install the newer version")
+        }
+        guard try row.text("checksum") == migration.checksum else {
+          throw Failure(description: "\(migration.name) was changed after it was applied: restore its text")
+        }
+      }
+      var done: [Int] = []
+      for migration in migrations.dropFirst(applied.count) {
+        try connection.transaction { transaction in
+          try transaction.script(migration.sql)
+          try transaction.query(
+            "INSERT INTO schema_migration (number, name, checksum, applied_at) VALUES ($1, $2, $3, now())",
+            [.integer(Int64(migration.number)), .text(migration.name), .text(migration.checksum)])
+        }
+        done.append(migration.number)
+      }
+      return done
+    }
+  }
+
+  private static func prepare(_ connection: borrowing Connection) throws {
+    let role = try connection.query("SELECT 1 AS one FROM pg_roles WHERE rolname = 'plastron_server'")
+    if role.isEmpty { try connection.script("CREATE ROLE plastron_server LOGIN") }
+    try connection.script(
+      """
+      CREATE TABLE IF NOT EXISTS schema_migration (
+        number integer PRIMARY KEY CHECK (number >= 1), name text NOT NULL,
+        checksum text NOT NULL CHECK (length(checksum) = 64), applied_at timestamptz NOT NULL);
+      COMMENT ON TABLE schema_migration IS 'Migrations that were applied';
+      COMMENT ON COLUMN schema_migration.number IS 'Number, from 1';
+      COMMENT ON COLUMN schema_migration.name IS 'File name';
+      COMMENT ON COLUMN schema_migration.checksum IS 'SHA-256 of its text, hexadecimal';
+      COMMENT ON COLUMN schema_migration.applied_at IS 'When it was applied';
+      """)
+  }
+}

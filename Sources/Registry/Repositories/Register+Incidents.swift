@@ -1,0 +1,223 @@
+package import Doctrine
+import Postgres
+
+/// Incidents, recordings, parts, their index, threats and viewings. Every write may be repeated.
+extension Register {
+  package func open(_ incident: IncidentEntry) async throws {
+    let node = self.node
+    try await pool.transaction { connection in
+      try connection.query(
+        "INSERT INTO incident (id, service_id, camera_id, agent_id, reference, activation, opened_by, opened_at) VALUES ($1, $2, $3, $4, $5, $6, 'wearer', at_us($7)) ON CONFLICT (id) DO NOTHING",
+        [
+          .text(incident.id.rawValue), .text(incident.service.rawValue), .text(incident.camera.rawValue),
+          .text(incident.agent.rawValue), .optional(incident.reference), .optional(incident.activation),
+          incident.openedAt.sql,
+        ])
+      try connection.query(
+        "INSERT INTO recording (id, incident_id, service_id, node_id, camera_id, agent_id, started_at, size_bytes, state, damage_count) VALUES ($1, $2, $3, $4, $5, $6, at_us($7), 0, 'open', 0) ON CONFLICT (id) DO NOTHING",
+        [
+          .text(incident.recording.rawValue), .text(incident.id.rawValue), .text(incident.service.rawValue),
+          .text(node), .text(incident.camera.rawValue), .text(incident.agent.rawValue), incident.openedAt.sql,
+        ])
+    }
+  }
+
+  /// Incidents that are open, with their open threat declarations.
+  package func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?)] {
+    try await pool.run { connection in
+      try connection.query(
+        """
+        SELECT i.id, r.id AS recording_id, i.service_id, i.camera_id, i.agent_id, i.reference, i.activation,
+          us(i.opened_at) AS opened_us, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
+          us(t.opened_at) AS threat_us
+        FROM incident i JOIN recording r ON r.incident_id = i.id
+        LEFT JOIN threat_declaration t ON t.incident_id = i.id AND t.closed_at IS NULL
+        WHERE i.closed_at IS NULL AND i.opened_at IS NOT NULL
+        """
+      ).map { row in
+        let id = IncidentID(try row.text("id"))
+        let incident = IncidentEntry(
+          id: id, recording: RecordingID(try row.text("recording_id")),
+          service: ServiceID(try row.text("service_id")), camera: CameraID(try row.text("camera_id")),
+          agent: AgentID(try row.text("agent_id")), reference: row.optionalText("reference"),
+          activation: row.optionalText("activation"), openedAt: try row.time("opened_us"))
+        var threat: ThreatEntry?
+        if let threatID = row.optionalText("threat_id"),
+          let origin = ThreatEntry.Origin(rawValue: try row.text("origin")),
+          let ground = ThreatGround(rawValue: try row.text("ground"))
+        {
+          threat = ThreatEntry(
+            id: ThreatID(threatID), incident: id, origin: origin, author: try row.text("author"),
+            ground: ground, reason: row.optionalText("reason"), openedAt: try row.time("threat_us"))
+        }
+        return (incident, threat)
+      }
+    }
+  }
+
+  package func close(_ closed: IncidentClosed) async throws {
+    try await pool.transaction { connection in
+      try connection.query(
+        "UPDATE incident SET closed_at = greatest(opened_at, at_us($2)), closing_cause = $3, closed_by = $4 WHERE id = $1 AND closed_at IS NULL",
+        [.text(closed.incident.rawValue), closed.at.sql, .text(closed.cause.rawValue), .optional(closed.by)])
+      try connection.query(
+        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($2)) WHERE incident_id = $1 AND closed_at IS NULL",
+        [.text(closed.incident.rawValue), closed.at.sql])
+      try connection.query(
+        """
+        UPDATE recording SET state = 'closed', ended_at = at_us($2), damage_count = $3,
+          size_bytes = (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s
+            JOIN recording_part p ON p.id = s.part_id AND p.term_day = s.term_day WHERE p.recording_id = recording.id)
+        WHERE id = $1 AND state = 'open'
+        """, [.text(closed.recording.rawValue), closed.at.sql, .integer(closed.damage)])
+    }
+  }
+
+  package func open(_ part: PartEntry) async throws {
+    try await pool.transaction { connection in
+      try connection.query("SELECT ensure_segment_partition($1::date)", [.text(part.termDay.description)])
+      try connection.query(
+        "INSERT INTO recording_part (id, recording_id, service_id, number, local_day, term_day, regime, regime_version, wrapped_key, path, state) VALUES ($1, $2, $3, $4, $5::date, $6::date, $7, $8, $9, $10, 'open') ON CONFLICT (id) DO NOTHING",
+        [
+          .text(part.id.rawValue), .text(part.recording.rawValue), .text(part.service.rawValue),
+          .integer(Int64(part.number)), .text(part.localDay.description), .text(part.termDay.description),
+          .text(part.regime), .integer(Int64(part.regimeVersion)), .bytes(part.wrappedKey), .text(part.path),
+        ])
+    }
+  }
+
+  package func insert(_ segment: SegmentEntry) async throws {
+    try await pool.transaction { connection in
+      try connection.query(
+        """
+        INSERT INTO segment (part_id, term_day, first_chunk, last_chunk, epoch, first_arrival, last_arrival,
+          media_bytes, file_offset, file_bytes, chain_head, chunk_table)
+        SELECT p.id, p.term_day, $2, $3, $4, at_us($5), at_us($6), $7, $8, $9, $10, $11
+        FROM recording_part p WHERE p.id = $1 ON CONFLICT DO NOTHING
+        """,
+        [
+          .text(segment.part.rawValue), .integer(segment.firstChunk), .integer(segment.lastChunk),
+          .integer(segment.epoch), segment.firstArrival.sql, segment.lastArrival.sql,
+          .integer(segment.media_bytes), .integer(segment.fileOffset), .integer(segment.file_bytes),
+          .bytes(segment.chainHead), .bytes(segment.chunkTable),
+        ])
+      try connection.query(
+        "UPDATE recording_part SET chunk_count = $2, chain_head = $3, file_bytes = $4 WHERE id = $1 AND chunk_count < $2",
+        [
+          .text(segment.part.rawValue), .integer(segment.lastChunk + 1), .bytes(segment.chainHead),
+          .integer(segment.fileOffset + segment.file_bytes),
+        ])
+    }
+  }
+
+  package func insert(_ gap: GapEntry) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO gap (part_id, chunk, from_at, to_at, cause) VALUES ($1, $2, at_us($3), at_us($4), $5) ON CONFLICT DO NOTHING",
+        [.text(gap.part.rawValue), .integer(gap.chunk), gap.from.sql, gap.to.sql, .text(gap.cause.rawValue)])
+    }
+  }
+
+  package func close(_ part: PartProgress) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE recording_part SET state = 'closed', chunk_count = $2, chain_head = $3, file_bytes = $4 WHERE id = $1 AND state = 'open'",
+        [.text(part.part.rawValue), .integer(part.chunkCount), .bytes(part.chainHead), .integer(part.file_bytes)])
+    }
+  }
+
+  /// The parts of a recording in order, with how far each is indexed.
+  package func parts(of recording: RecordingID) async throws -> [(PartEntry, state: String, chunkCount: Int64)] {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT * FROM recording_part WHERE recording_id = $1 ORDER BY number", [.text(recording.rawValue)]
+      ).compactMap { row in
+        guard row.optionalText("wrapped_key") != nil else { return nil }
+        return (
+          try Self.part(row), state: try row.text("state"), chunkCount: try row.integer("chunk_count")
+        )
+      }
+    }
+  }
+
+  /// Service and state of a recording.
+  package func recording(_ id: RecordingID) async throws -> (service: ServiceID, state: String, camera: CameraID?)? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT service_id, state, camera_id FROM recording WHERE id = $1::uuid", [.text(id.rawValue)]
+      ).first.map {
+        (
+          ServiceID(try $0.text("service_id")), try $0.text("state"),
+          $0.optionalText("camera_id").map { CameraID($0) }
+        )
+      }
+    }
+  }
+
+  package func insert(_ threat: ThreatEntry) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO threat_declaration (id, incident_id, origin, author, ground, reason, opened_at) VALUES ($1, $2, $3, $4, $5, $6, at_us($7)) ON CONFLICT DO NOTHING",
+        [
+          .text(threat.id.rawValue), .text(threat.incident.rawValue), .text(threat.origin.rawValue),
+          .text(threat.author), .text(threat.ground.rawValue), .optional(threat.reason), threat.openedAt.sql,
+        ])
+    }
+  }
+
+  package func closeThreat(of incident: IncidentID, at time: UTCTime) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($2)) WHERE incident_id = $1 AND closed_at IS NULL",
+        [.text(incident.rawValue), time.sql])
+    }
+  }
+
+  package func insertViewing(
+    _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID, kind: String,
+    at time: UTCTime
+  ) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO viewing (id, recording_id, account_id, accreditation_id, kind, joined_at) VALUES ($1, $2, $3, $4, $5, at_us($6))",
+        [
+          .text(id.rawValue), .text(recording.rawValue), .text(account.rawValue), .text(accreditation.rawValue),
+          .text(kind), time.sql,
+        ])
+    }
+  }
+
+  package func closeViewing(_ id: ViewingID, at time: UTCTime) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE viewing SET left_at = greatest(joined_at, at_us($2)) WHERE id = $1 AND left_at IS NULL",
+        [.text(id.rawValue), time.sql])
+    }
+  }
+
+  /// A closed recording whose key frames were not checked yet.
+  package func nextDecodeCheck() async throws -> RecordingID? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT id FROM recording WHERE state = 'closed' AND decode_verdict IS NULL ORDER BY ended_at LIMIT 1"
+      ).first.map { RecordingID(try $0.text("id")) }
+    }
+  }
+
+  package func setDecodeVerdict(_ id: RecordingID, verdict: String, detail: String) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE recording SET decode_verdict = $2, decode_detail = $3 WHERE id = $1 AND state = 'closed'",
+        [.text(id.rawValue), .text(verdict), .text(String(detail.prefix(500)))])
+    }
+  }
+
+  static func part(_ row: Row) throws -> PartEntry {
+    PartEntry(
+      id: PartID(try row.text("id")), recording: RecordingID(try row.text("recording_id")),
+      service: ServiceID(try row.text("service_id")), number: Int(try row.integer("number")),
+      localDay: try row.date("local_day"), termDay: try row.date("term_day"), regime: try row.text("regime"),
+      regimeVersion: Int(try row.integer("regime_version")), wrappedKey: try row.bytes("wrapped_key"),
+      path: try row.text("path"))
+  }
+}

@@ -1,0 +1,155 @@
+package import Doctrine
+import Postgres
+
+/// Services, agents, accounts, sessions, accreditations.
+extension Register {
+  package func services() async throws -> [ServiceEntry] {
+    try await pool.run { connection in
+      try connection.query("SELECT * FROM service ORDER BY name").map { row in
+        ServiceEntry(
+          id: ServiceID(try row.text("id")), name: try row.text("name"), regime: try row.regime("regime"),
+          authorisingAct: try row.text("authorising_act"), authorisingDate: try row.date("authorising_date"),
+          authorisedCameras: row.optionalInteger("authorised_cameras").map(Int.init))
+      }
+    }
+  }
+
+  package func insert(_ service: ServiceEntry, at time: UTCTime) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO service (id, name, regime, regime_version, authorising_act, authorising_date, authorised_cameras, created_at) VALUES ($1, $2, $3, $4, $5, $6::date, $7, at_us($8))",
+        [
+          .text(service.id.rawValue), .text(service.name), .text(service.regime.name),
+          .integer(Int64(service.regime.version)), .text(service.authorisingAct),
+          .text(service.authorisingDate.description), .optional(service.authorisedCameras.map(Int64.init)),
+          time.sql,
+        ])
+    }
+  }
+
+  package func agents(of service: ServiceID) async throws -> [AgentEntry] {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT id AS agent_id, service_id AS agent_service, matricule, name AS agent_name, rank FROM agent WHERE service_id = $1 ORDER BY name, matricule",
+        [.text(service.rawValue)]
+      ).map(Self.agent)
+    }
+  }
+
+  package func agent(_ id: AgentID) async throws -> AgentEntry? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT id AS agent_id, service_id AS agent_service, matricule, name AS agent_name, rank FROM agent WHERE id = $1",
+        [.text(id.rawValue)]
+      ).first.map(Self.agent)
+    }
+  }
+
+  package func insert(_ agent: AgentEntry) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO agent (id, service_id, matricule, name, rank) VALUES ($1, $2, $3, $4, $5)",
+        [
+          .text(agent.id.rawValue), .text(agent.service.rawValue), .text(agent.matricule), .text(agent.name),
+          .text(agent.rank),
+        ])
+    }
+  }
+
+  package func insertAccount(
+    _ id: AccountID, name: String, agent: AgentID, passwordHash: String, at time: UTCTime
+  ) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO account (id, name, agent_id, password_hash, created_at) VALUES ($1, $2, $3, $4, at_us($5))",
+        [.text(id.rawValue), .text(name), .text(agent.rawValue), .text(passwordHash), time.sql])
+    }
+  }
+
+  package func account(named name: String) async throws -> AccountEntry? {
+    try await account(where: "c.name = $1", name)
+  }
+
+  package func account(_ id: AccountID) async throws -> AccountEntry? {
+    try await account(where: "c.id = $1::uuid", id.rawValue)
+  }
+
+  private func account(where condition: String, _ value: String) async throws -> AccountEntry? {
+    try await pool.run { connection in
+      guard
+        let row = try connection.query(
+          "SELECT c.*, us(c.locked_until) AS locked_us, a.id AS agent_id, a.service_id AS agent_service, a.matricule, a.name AS agent_name, a.rank FROM account c JOIN agent a ON a.id = c.agent_id WHERE \(condition)",
+          [.text(value)]
+        ).first
+      else { return nil }
+      let id = try row.text("id")
+      let accreditations = try connection.query(
+        "SELECT id, role, service_id, act, us(valid_from) AS from_us, us(valid_until) AS until_us FROM accreditation WHERE account_id = $1 ORDER BY valid_from",
+        [.text(id)]
+      ).map { row in
+        guard let role = Role(rawValue: try row.text("role")) else {
+          throw DatabaseError(.unexpectedShape, "unknown role")
+        }
+        return Accreditation(
+          id: AccreditationID(try row.text("id")), role: role, service: ServiceID(try row.text("service_id")),
+          act: try row.text("act"), from: try row.time("from_us"), until: try row.time("until_us"))
+      }
+      return AccountEntry(
+        id: AccountID(id), name: try row.text("name"), agent: try Self.agent(row),
+        passwordHash: try row.text("password_hash"), failedAttempts: Int(try row.integer("failed_attempts")),
+        lockedUntil: row.optionalTime("locked_us"), disabled: row.optionalText("disabled_at") != nil,
+        accreditations: accreditations)
+    }
+  }
+
+  package func setLogInState(_ id: AccountID, failedAttempts: Int, lockedUntil: UTCTime?) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE account SET failed_attempts = $2, locked_until = at_us($3) WHERE id = $1",
+        [.text(id.rawValue), .integer(Int64(failedAttempts)), .optional(lockedUntil?.microseconds)])
+    }
+  }
+
+  package func insert(_ accreditation: Accreditation, account: AccountID, givenBy: String) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "INSERT INTO accreditation (id, account_id, service_id, role, act, given_by, valid_from, valid_until) VALUES ($1, $2, $3, $4, $5, $6, at_us($7), at_us($8))",
+        [
+          .text(accreditation.id.rawValue), .text(account.rawValue), .text(accreditation.service.rawValue),
+          .text(accreditation.role.rawValue), .text(accreditation.act), .text(givenBy),
+          accreditation.from.sql, accreditation.until.sql,
+        ])
+    }
+  }
+
+  package func insertSession(_ tokenHash: [UInt8], account: AccountID, at time: UTCTime, until: UTCTime) async throws {
+    try await pool.run { connection in
+      try connection.query("DELETE FROM session WHERE expires_at < at_us($1)", [time.sql])
+      try connection.query(
+        "INSERT INTO session (token_hash, account_id, created_at, used_at, expires_at) VALUES ($1, $2, at_us($3), at_us($3), at_us($4))",
+        [.bytes(tokenHash), .text(account.rawValue), time.sql, until.sql])
+    }
+  }
+
+  /// The account of a session in force, marking it used; nil where it has ended by either limit.
+  package func useSession(_ tokenHash: [UInt8], at time: UTCTime, idleSince: UTCTime) async throws -> AccountID? {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE session SET used_at = at_us($2) WHERE token_hash = $1 AND expires_at > at_us($2) AND used_at > at_us($3) RETURNING account_id",
+        [.bytes(tokenHash), time.sql, idleSince.sql]
+      ).first.map { AccountID(try $0.text("account_id")) }
+    }
+  }
+
+  package func deleteSession(_ tokenHash: [UInt8]) async throws {
+    try await pool.run { connection in
+      try connection.query("DELETE FROM session WHERE token_hash = $1", [.bytes(tokenHash)])
+    }
+  }
+
+  static func agent(_ row: Row) throws -> AgentEntry {
+    AgentEntry(
+      id: AgentID(try row.text("agent_id")), service: ServiceID(try row.text("agent_service")),
+      matricule: try row.text("matricule"), name: try row.text("agent_name"), rank: try row.text("rank"))
+  }
+}

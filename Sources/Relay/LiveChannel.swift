@@ -1,0 +1,144 @@
+internal import FragmentedMP4
+internal import Synchronization
+
+/// What a viewer is sent, in order.
+package enum RelayItem: Equatable, Sendable {
+  case initialization(bytes: [UInt8], mimeType: String)
+  case fragment([UInt8])
+}
+
+/// The live picture of one recording for its viewers. Memory only: it can reach no file and cannot seek back.
+///
+/// It remembers the pictures since the last one that can be decoded alone, so that a viewer starts at once;
+/// never more than ``maximumGroup_bytes``. A viewer who is too slow loses pictures up to the next start, and
+/// nobody else waits.
+// P3, LIVE-5, LIVE-6.
+package final class LiveChannel: Sendable {
+  /// Fragments waiting for one viewer: some four seconds of pictures and sound.
+  package static let maximumQueued = 200
+  /// A group of pictures at 8 Mbit/s and 8 s; a longer one is not kept and a new viewer waits for the next.
+  package static let maximumGroup_bytes = 8 << 20
+
+  private struct Viewer {
+    var continuation: AsyncStream<RelayItem>.Continuation
+    /// Waits for a picture that can be decoded alone.
+    var needsStart: Bool
+  }
+
+  private struct State {
+    var pipeline: LivePipeline
+    var initialization: RelayItem?
+    var group: [[UInt8]] = []
+    var group_bytes = 0
+    var groupIsWhole = false
+    var viewers: [UInt64: Viewer] = [:]
+    var next: UInt64 = 0
+    var ended = false
+    var skipped = 0
+  }
+
+  private let state: Mutex<State>
+
+  package init(keepsSound: Bool) { state = Mutex(State(pipeline: LivePipeline(keepsSound: keepsSound))) }
+
+  package var viewerCount: Int { state.withLock { $0.viewers.count } }
+  /// Fragments not sent to viewers who were too slow.
+  package var skippedFragments: Int { state.withLock { $0.skipped } }
+  package var damage: [String: Int] { state.withLock { $0.pipeline.damage } }
+
+  /// Takes the next bytes of the camera.
+  package func push(_ bytes: [UInt8]) {
+    state.withLock { state in
+      guard !state.ended else { return }
+      for output in state.pipeline.push(bytes) {
+        switch output {
+        case .initialization(let bytes, let mimeType):
+          let item = RelayItem.initialization(bytes: bytes, mimeType: mimeType)
+          state.initialization = item
+          Self.clearGroup(&state)
+          for id in state.viewers.keys {
+            _ = state.viewers[id]?.continuation.yield(item)
+            state.viewers[id]?.needsStart = true
+          }
+        case .fragment(let bytes, let starts):
+          Self.remember(bytes, starts: starts, &state)
+          Self.send(bytes, starts: starts, &state)
+        }
+      }
+    }
+  }
+
+  /// A new viewer; nil where the channel has ended.
+  package func subscribe() -> (id: UInt64, items: AsyncStream<RelayItem>)? {
+    state.withLock { state in
+      guard !state.ended else { return nil }
+      let (stream, continuation) = AsyncStream<RelayItem>.makeStream(
+        bufferingPolicy: .bufferingOldest(Self.maximumQueued))
+      let id = state.next
+      state.next += 1
+      var viewer = Viewer(continuation: continuation, needsStart: true)
+      if let initialization = state.initialization {
+        continuation.yield(initialization)
+        if state.groupIsWhole, state.group.count < Self.maximumQueued / 2 {
+          for fragment in state.group { continuation.yield(.fragment(fragment)) }
+          viewer.needsStart = false
+        }
+      }
+      state.viewers[id] = viewer
+      return (id, stream)
+    }
+  }
+
+  package func unsubscribe(_ id: UInt64) {
+    state.withLock { state in state.viewers.removeValue(forKey: id)?.continuation.finish() }
+  }
+
+  /// Ends it for all viewers at once, and forgets every picture.
+  package func end() {
+    state.withLock { state in
+      state.ended = true
+      state.initialization = nil
+      Self.clearGroup(&state)
+      for viewer in state.viewers.values { viewer.continuation.finish() }
+      state.viewers.removeAll()
+    }
+  }
+
+  private static func remember(_ bytes: [UInt8], starts: Bool, _ state: inout State) {
+    if starts {
+      clearGroup(&state)
+      state.groupIsWhole = true
+    }
+    guard state.groupIsWhole else { return }
+    guard state.group_bytes + bytes.count <= maximumGroup_bytes else {
+      clearGroup(&state)
+      return
+    }
+    state.group.append(bytes)
+    state.group_bytes += bytes.count
+  }
+
+  private static func clearGroup(_ state: inout State) {
+    state.group.removeAll()
+    state.group_bytes = 0
+    state.groupIsWhole = false
+  }
+
+  private static func send(_ bytes: [UInt8], starts: Bool, _ state: inout State) {
+    for id in state.viewers.keys {
+      guard let viewer = state.viewers[id] else { continue }
+      if viewer.needsStart, !starts {
+        state.skipped += 1
+        continue
+      }
+      switch viewer.continuation.yield(.fragment(bytes)) {
+      case .enqueued: state.viewers[id]?.needsStart = false
+      case .dropped:
+        state.viewers[id]?.needsStart = true
+        state.skipped += 1
+      case .terminated: state.viewers[id] = nil
+      @unknown default: break
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import Foundation
+import SRT
+
+/// A simulated camera: real libsrt, real time, a clip that loops with continuous time stamps.
+struct CameraCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "camera", abstract: "Caméra simulée (simulated camera), en temps réel.")
+
+  @Option(help: "Clip .ts (transport stream).") var from: String
+  @Option var host = "127.0.0.1"
+  @Option var port: UInt16 = 9710
+  @Option(help: "Nom d'enrôlement.") var id: String
+  @Option(help: "Fichier de la phrase secrète ; sinon PLASTRON_PASSPHRASE. « none » appelle en clair.") var passphraseFile: String?
+  @Option(help: "Durée en secondes.") var seconds = 0.0
+  @Option(help: "agents, persons, property") var threat: String?
+  @Option(help: "Référence d'intervention") var ref: String?
+  @Option(help: "Identifiant d'activation") var act: String?
+  @Flag(help: "Essai de liaison : ni enregistré ni relayé.") var linkTest = false
+  @Flag(help: "Rappelle quand la liaison se perd.") var reconnect = false
+  @Option(help: "Y écrire aussi ce qui est envoyé.") var sent: String?
+  @Option(help: "Identifiant de flux tel quel, au lieu de celui des options.") var streamId: String?
+  @Flag(help: "Envoie les paquets avec l'ordre imposé, comme ffmpeg.") var inOrder = false
+
+  /// Packets of one SRT message: seven make 1316 bytes, the usual payload.
+  private static let packetsPerMessage = 7
+
+  func run() throws {
+    signal(SIGPIPE, SIG_IGN)
+    try SRTLibrary.start()
+    defer { SRTLibrary.stop() }
+    var clip = try LoopingClip([UInt8](try Data(contentsOf: URL(fileURLWithPath: from))))
+    let record = try sent.map { path -> FileHandle in
+      guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
+      else { throw Complaint(description: "cannot write \(path)") }
+      return file
+    }
+    let start = Date()
+    var total = 0
+    var connections = 0
+    repeat {
+      do {
+        let socket = try SRTSocket.call(
+          CallOptions(host: host, port: port, streamID: identifier, passphrase: try passphrase()))
+        connections += 1
+        FileHandle.standardError.write(Data("connected\n".utf8))
+        total += try send(&clip, socket, start, record)
+      } catch {
+        FileHandle.standardError.write(Data("\(error)\n".utf8))
+        if !reconnect { throw Complaint(description: "\(error)") }
+        usleep(200_000)
+      }
+    } while reconnect && !isOver(start)
+    print("{\"sent_bytes\":\(total),\"connections\":\(connections)}")
+  }
+
+  private var identifier: String {
+    if let streamId { return streamId }
+    var fields = ["u=\(id)", "m=publish"]
+    if linkTest { fields.append("r=linktest") }
+    if let threat { fields.append("plastron_threat=\(threat)") }
+    if let ref { fields.append("plastron_ref=\(ref)") }
+    if let act { fields.append("plastron_act=\(act)") }
+    return "#!::" + fields.joined(separator: ",")
+  }
+
+  private func passphrase() throws -> String? {
+    if passphraseFile == "none" { return nil }
+    if let passphraseFile, let text = try? String(contentsOfFile: passphraseFile, encoding: .utf8) {
+      return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    if let value = ProcessInfo.processInfo.environment["PLASTRON_PASSPHRASE"] { return value }
+    throw SRTError(operation: "passphrase", code: 0, message: "--passphrase-file or PLASTRON_PASSPHRASE is needed")
+  }
+
+  private func isOver(_ start: Date) -> Bool { seconds > 0 && Date().timeIntervalSince(start) >= seconds }
+
+  /// Sends in real time until the time is over or the link is lost; returns the bytes handed to the transport.
+  private func send(
+    _ clip: inout LoopingClip, _ socket: borrowing SRTSocket, _ start: Date, _ record: FileHandle?
+  ) throws -> Int {
+    let began = Date()
+    var base_90k: Int64?
+    var sent = 0
+    while !isOver(start) {
+      var message: [UInt8] = []
+      var due: Int64?
+      for _ in 0..<Self.packetsPerMessage {
+        let (packet, clock) = clip.next()
+        message += packet
+        due = clock ?? due
+      }
+      do {
+        try message.withUnsafeBytes { bytes in try socket.send(bytes, inOrder: inOrder) }
+      } catch {
+        if reconnect { return sent }
+        throw error
+      }
+      record?.write(Data(message))
+      sent += message.count
+      if let due {
+        let base = base_90k ?? due
+        base_90k = base
+        let ahead = Double(due - base) / 90_000 - Date().timeIntervalSince(began)
+        if ahead > 0 { usleep(UInt32(min(ahead, 1) * 1_000_000)) }
+      }
+    }
+    // A camera that is switched off lets its buffer run empty first.
+    for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
+    return sent
+  }
+}

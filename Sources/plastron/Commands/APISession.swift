@@ -1,0 +1,127 @@
+import ArgumentParser
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+
+/// A password: from a file, the environment, or asked for; never an argument.
+struct PasswordOption: ParsableArguments {
+  @Option(help: "Fichier contenant le mot de passe (password file).")
+  var passwordFile: String?
+
+  func read() throws -> String {
+    if let passwordFile {
+      return try String(contentsOfFile: passwordFile, encoding: .utf8).trimmingCharacters(in: .newlines)
+    }
+    if let value = ProcessInfo.processInfo.environment["PLASTRON_PASSWORD"], !value.isEmpty { return value }
+    guard let typed = getpass("Mot de passe (password): ").map({ String(cString: $0) }), !typed.isEmpty else {
+      throw Complaint(description: "no password: --password-file, PLASTRON_PASSWORD, or type it")
+    }
+    return typed
+  }
+}
+
+/// How a command reaches the running server as a named account.
+struct AccountOption: ParsableArguments {
+  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var password: PasswordOption
+  @Option(help: "Compte (account name).") var account: String
+  @Option(help: "Adresse de la console (console URL).") var server: String?
+  @Option(help: "Certificat de confiance, PEM (trusted certificate).") var ca: String?
+
+  func session() async throws -> APISession {
+    let settings = try await options.settings()
+    return try await APISession.logIn(
+      server: server ?? "https://localhost:\(settings.consolePort)", ca: ca ?? settings.certificatePath,
+      account: account, password: try password.read())
+  }
+
+  /// Logs in, works, logs out.
+  func with(_ body: (APISession) async throws -> Void) async throws {
+    let session = try await session()
+    do { try await body(session) } catch {
+      await session.end()
+      throw error
+    }
+    await session.end()
+  }
+}
+
+/// A logged-in client of the console's API.
+struct APISession: Sendable {
+  private let client: HTTPClient
+  private let server: String
+  private let cookie: String
+  private let csrf: String
+
+  private struct LoggedIn: Decodable { var csrf: String }
+  private struct ProblemDocument: Decodable {
+    var title: String?
+    var detail: String?
+  }
+
+  static func logIn(server: String, ca: String, account: String, password: String) async throws -> APISession {
+    var configuration = HTTPClient.Configuration()
+    configuration.redirectConfiguration = .disallow
+    var tls = TLSConfiguration.makeClientConfiguration()
+    tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(ca))
+    configuration.tlsConfiguration = tls
+    let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+    do {
+      var request = HTTPClientRequest(url: server + "/api/v1/session")
+      request.method = .POST
+      request.headers.add(name: "Content-Type", value: "application/json")
+      request.body = .bytes(
+        ByteBuffer(bytes: try JSONEncoder().encode(["name": account, "password": password])))
+      let response = try await client.execute(request, timeout: .seconds(15))
+      let body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+      guard response.status == .ok,
+        let set = response.headers.first(name: "Set-Cookie"), let pair = set.split(separator: ";").first
+      else { throw complaint(body, response.status.code) }
+      return APISession(
+        client: client, server: server, cookie: String(pair),
+        csrf: try JSONDecoder().decode(LoggedIn.self, from: body).csrf)
+    } catch {
+      try? await client.shutdown()
+      throw error
+    }
+  }
+
+  func end() async {
+    _ = try? await send("DELETE", "/session", nil)
+    try? await client.shutdown()
+  }
+
+  @discardableResult
+  func send(_ method: String, _ path: String, _ body: [String: String]?) async throws -> Data {
+    var out = Data()
+    try await stream(method, path, body) { out.append(contentsOf: $0) }
+    return out
+  }
+
+  /// Hands over the answer's bytes as they come; an answer that breaks off is an error.
+  func stream(
+    _ method: String, _ path: String, _ body: [String: String]?, _ take: ([UInt8]) async throws -> Void
+  ) async throws {
+    var request = HTTPClientRequest(url: server + "/api/v1" + path)
+    request.method = HTTPMethod(rawValue: method)
+    request.headers.add(name: "Cookie", value: cookie)
+    request.headers.add(name: "X-Plastron-CSRF", value: csrf)
+    if let body {
+      request.headers.add(name: "Content-Type", value: "application/json")
+      request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+    }
+    let response = try await client.execute(request, timeout: .seconds(30))
+    guard (200..<300).contains(response.status.code) else {
+      throw Self.complaint(
+        Data(try await response.body.collect(upTo: 1 << 20).readableBytesView), response.status.code)
+    }
+    for try await chunk in response.body { try await take(Array(chunk.readableBytesView)) }
+  }
+
+  private static func complaint(_ body: Data, _ status: UInt) -> Complaint {
+    let problem = try? JSONDecoder().decode(ProblemDocument.self, from: body)
+    return Complaint(description: "\(problem?.title ?? "HTTP \(status)") : \(problem?.detail ?? "")")
+  }
+}

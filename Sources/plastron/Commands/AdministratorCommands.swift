@@ -1,0 +1,186 @@
+import ArgumentParser
+import AsyncHTTPClient
+import Doctrine
+import Foundation
+import Seams
+
+/// The administrator's commands go through the keeper's own socket, which only root and the keeper can open.
+struct Administer: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "admin", abstract: "Services, agents, comptes, caméras (administrator; journalled).",
+    subcommands: [
+      AddService.self, AddAgent.self, AddAccount.self, Accredit.self, EnrolCamera.self, IssueCamera.self,
+      ReturnCamera.self, SetCamera.self, CloseIncident.self, Status.self, Sweep.self,
+    ])
+}
+
+enum AdministratorLink {
+  static func call(_ options: ConfigurationOption, _ call: AdminCall) async throws -> AdminReply {
+    try await self.call(try await options.settings(), call)
+  }
+
+  static func call(_ settings: Settings, _ call: AdminCall) async throws -> AdminReply {
+    let http = SeamClient<AdminCall, AdminReply, AdminNotice>.makeHTTPClient()
+    let client = SeamClient<AdminCall, AdminReply, AdminNotice>(
+      client: http, socketPath: settings.keeperForAdministrator, peer: "le keeper (\(settings.keeperForAdministrator))")
+    let result: Result<AdminReply, Problem>
+    do throws(Problem) { result = .success(try await client.call(call)) } catch { result = .failure(error) }
+    try await http.shutdown()
+    switch result {
+    case .success(let reply): return reply
+    case .failure(let problem): throw Complaint(description: "\(problem.title) : \(problem.detail)")
+    }
+  }
+
+  /// Prints an id, or "ok".
+  static func show(_ reply: AdminReply) {
+    switch reply {
+    case .created(let id): print(id)
+    case .enrolled(let camera, let passphrase, let token):
+      print("camera: \(camera)\npassphrase: \(passphrase)\ntoken: \(token)")
+    case .swept(let erased): print("erased: \(erased)")
+    case .status(let wall, let mark):
+      print("incidents: \(wall.incidents.count)  ingest: \(wall.ingestConnected)  journal: \(mark.size) \(mark.root)")
+      for card in wall.incidents {
+        print("\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)")
+      }
+    case .done: print("ok")
+    }
+  }
+}
+
+struct AddService: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "service", abstract: "Crée un service.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var name: String
+  @Option(help: "bwc-six-months, pn-gn, pm, sp, ap") var regime = "bwc-six-months"
+  @Option(help: "Référence de l'acte autorisant le traitement") var act: String
+  @Option(help: "Date de cet acte, aaaa-mm-jj") var date: String
+  @Option(help: "Nombre de caméras autorisé (pm, sp)") var cameras: Int?
+
+  func run() async throws {
+    guard let day = LocalDate(date) else { throw Complaint(description: "--date: \(date) is not a day yyyy-mm-dd") }
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .createService(name: name, regime: regime, act: act, date: day, authorisedCameras: cameras)))
+  }
+}
+
+struct AddAgent: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "agent", abstract: "Crée un agent.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var service: String
+  @Option var matricule: String
+  @Option var name: String
+  @Option var rank: String
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .createAgent(service: service, matricule: matricule, name: name, rank: rank)))
+  }
+}
+
+struct AddAccount: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "account", abstract: "Crée un compte nommé ; mot de passe par --password-file ou PLASTRON_PASSWORD.")
+  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var password: PasswordOption
+  @Option var name: String
+  @Option(help: "Identifiant de l'agent") var agent: String
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .createAccount(name: name, agent: AgentID(agent), password: try password.read())))
+  }
+}
+
+struct Accredit: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "accredit", abstract: "Habilite un compte dans un service.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var account: String
+  @Option var service: String
+  @Option(help: "wearer, operator, head, reader, auditor, administrator") var role: String
+  @Option(help: "Référence de l'acte d'habilitation") var act: String
+  @Option(help: "Durée en jours") var days = 365
+
+  func run() async throws {
+    guard let known = Role(rawValue: role) else {
+      throw Complaint(description: "--role: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .accredit(account: account, service: service, role: known, act: act, days: days)))
+  }
+}
+
+struct EnrolCamera: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "enrol", abstract: "Enrôle une caméra ; sa phrase secrète et son jeton sont montrés une fois.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var service: String
+  @Option var camera: String
+  @Option var model = ""
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(options, .enrolCamera(service: service, CameraID(camera), model: model)))
+  }
+}
+
+struct IssueCamera: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "issue", abstract: "Perception d'une caméra par un agent.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var camera: String
+  @Option var agent: String
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .issueCamera(CameraID(camera), AgentID(agent))))
+  }
+}
+
+struct ReturnCamera: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "return", abstract: "Réintégration d'une caméra.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var camera: String
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .returnCamera(CameraID(camera))))
+  }
+}
+
+struct SetCamera: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "camera", abstract: "Active ou désactive une caméra.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var camera: String
+  @Flag(inversion: .prefixedEnableDisable) var admission = true
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .setCamera(CameraID(camera), enabled: admission)))
+  }
+}
+
+struct CloseIncident: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "close", abstract: "Clôt un incident.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var incident: String
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .closeIncident(IncidentID(incident))))
+  }
+}
+
+struct Status: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Incidents en cours et taille du journal.")
+  @OptionGroup var options: ConfigurationOption
+
+  func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .status)) }
+}
+
+struct Sweep: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Efface maintenant ce dont le terme est venu.")
+  @OptionGroup var options: ConfigurationOption
+
+  func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .sweep)) }
+}

@@ -1,0 +1,137 @@
+import ArgumentParser
+import Crypto
+import Doctrine
+import Foundation
+import Seams
+import Vault
+
+/// Everything once, on real parts: server, camera, viewer, auditor.
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "Démonstration complète sur cette machine (whole demonstration).")
+
+  @Option(help: "Dossier de données.") var data: String
+  @Option var ingestPort: UInt16 = 9710
+  @Option var consolePort: UInt16 = 8443
+  @Option var devicePort: UInt16 = 9443
+  @Flag(help: "Vingt secondes, vérifie et finit par 0 si tout est vrai.") var once = false
+
+  func run() async throws {
+    let world = try await DemoWorld(
+      data: data, ingestPort: ingestPort, consolePort: consolePort, devicePort: devicePort)
+    do {
+      try await world.start()
+      if once { try await DemoRun(world).once() } else { try await DemoRun(world).forAPerson() }
+    } catch {
+      world.stop()
+      throw error
+    }
+    world.stop()
+  }
+}
+
+/// The demonstration's server and what it knows of it.
+final class DemoWorld {
+  let settings: Settings
+  let environment: [String: String]
+  private(set) var passwords: [String: String] = [:]
+  private(set) var camera = (id: "CAM-DEMO-1", passphrase: "", token: "")
+  private var server: Process?
+  private let lifeline = Pipe()
+
+  init(data: String, ingestPort: UInt16, consolePort: UInt16, devicePort: UInt16) async throws {
+    let folder = URL(fileURLWithPath: data).standardizedFileURL.path
+    var environment = ProcessInfo.processInfo.environment
+    environment["PLASTRON_DATA_FOLDER"] = folder
+    environment["PLASTRON_INGEST_HOST"] = "127.0.0.1"
+    environment["PLASTRON_INGEST_PORT"] = "\(ingestPort)"
+    environment["PLASTRON_CONSOLE_PORT"] = "\(consolePort)"
+    environment["PLASTRON_DEVICE_HOST"] = "127.0.0.1"
+    environment["PLASTRON_DEVICE_PORT"] = "\(devicePort)"
+    self.environment = environment
+    for (name, value) in environment where name.hasPrefix("PLASTRON_") { setenv(name, value, 1) }
+    settings = try await Settings.load(file: nil)
+  }
+
+  var url: String { "https://localhost:\(settings.consolePort)" }
+
+  func start() async throws {
+    let server = Process()
+    server.executableURL = Settings.executable
+    server.arguments = ["serve", "--supervised"]
+    server.environment = environment
+    server.standardInput = lifeline
+    let log = settings.dataFolder + "/server.log"
+    try Directories.make(settings.dataFolder, mode: 0o755)
+    _ = FileManager.default.createFile(atPath: log, contents: nil)
+    server.standardError = FileHandle(forWritingAtPath: log)
+    try server.run()
+    self.server = server
+    for _ in 0..<300 {
+      if case .status(let wall, _)? = try? await AdministratorLink.call(settings, .status), wall.ingestConnected {
+        try await furnish()
+        return
+      }
+      guard server.isRunning else { break }
+      try await Task.sleep(for: .milliseconds(200))
+    }
+    throw Complaint(description: "the server did not start; its log is \(log)")
+  }
+
+  func stop() {
+    guard let server, server.isRunning else { return }
+    server.terminate()
+    server.waitUntilExit()
+  }
+
+  /// A service, two people, three accounts, a camera that is issued. Names carry a number of their own, so that
+  /// a second run in the same folder finds no obstacle.
+  private func furnish() async throws {
+    let run = String(UUID().uuidString.lowercased().prefix(6))
+    let service = "Police municipale de démonstration \(run)"
+    try await call(
+      .createService(
+        name: service, regime: "bwc-six-months", act: "DÉMONSTRATION, sans valeur d'autorisation",
+        date: LocalDate(year: 2026, month: 1, day: 1), authorisedCameras: nil))
+    let wearer = try await created(
+      .createAgent(service: service, matricule: "D-001", name: "Camille Démonstration", rank: "brigadier"))
+    let officer = try await created(
+      .createAgent(service: service, matricule: "D-002", name: "Dominique Opérateur", rank: "brigadier-chef"))
+    for (name, roles) in [("operateur", [Role.operator]), ("auditeur", [.auditor]), ("chef", [.head, .reader])] {
+      let account = "\(name)-\(run)"
+      let password = SymmetricKey(size: .bits128).withUnsafeBytes { bytes in
+        bytes.map { String(format: "%02x", $0) }.joined()
+      }
+      passwords[name] = password
+      accounts[name] = account
+      try await call(.createAccount(name: account, agent: AgentID(officer), password: password))
+      for role in roles {
+        try await call(.accredit(account: account, service: service, role: role, act: "démonstration", days: 30))
+      }
+    }
+    camera.id = "CAM-\(run)"
+    guard
+      case .enrolled(_, let passphrase, let token) = try await AdministratorLink.call(
+        settings, .enrolCamera(service: service, CameraID(camera.id), model: "simulée"))
+    else { throw Complaint(description: "the camera was not enrolled") }
+    camera.passphrase = passphrase
+    camera.token = token
+    try await call(.issueCamera(CameraID(camera.id), AgentID(wearer)))
+  }
+
+  private(set) var accounts: [String: String] = [:]
+
+  func session(_ role: String) async throws -> APISession {
+    try await APISession.logIn(
+      server: url, ca: settings.certificatePath, account: accounts[role] ?? "", password: passwords[role] ?? "")
+  }
+
+  private func call(_ call: AdminCall) async throws { _ = try await AdministratorLink.call(settings, call) }
+
+  private func created(_ call: AdminCall) async throws -> String {
+    guard case .created(let id) = try await AdministratorLink.call(settings, call) else {
+      throw Complaint(description: "nothing was created")
+    }
+    return id
+  }
+}

@@ -1,0 +1,28 @@
+import AsyncHTTPClient
+import CommandRoom
+import Doctrine
+import Foundation
+import Logging
+import Seams
+
+/// Puts the console together.
+enum ConsoleRole {
+  static func run(_ settings: Settings, logger: Logger) async throws {
+    let http = SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>.makeHTTPClient()
+    let imaging = FileManager.default.isExecutableFile(atPath: settings.imagingProgram)
+    if !imaging { logger.warning("no decode check: the imaging program is not there") }
+    let console = ConsoleService(
+      settings: .init(
+        host: settings.consoleHost, port: settings.consolePort, deviceHost: settings.deviceHost,
+        devicePort: settings.devicePort, certificatePath: settings.certificatePath,
+        keyPath: settings.certificateKeyPath, footageRoot: settings.footageFolder,
+        imagingProgram: imaging ? settings.imagingProgram : nil),
+      keeper: SeamClient(client: http, socketPath: settings.keeperForConsole, peer: "keeper"),
+      ingest: SeamClient(client: http, socketPath: settings.ingestForConsole, peer: "ingest"), logger: logger)
+    do { try await console.run() } catch {
+      try? await http.shutdown()
+      throw error
+    }
+    try? await http.shutdown()
+  }
+}

@@ -1,0 +1,166 @@
+import Crypto
+import Foundation
+import Logging
+import Postgres
+import Registry
+import Vault
+
+/// A private PostgreSQL in the data folder, reachable only through a Unix socket there.
+///
+/// The default wherever no database is configured. PostgreSQL refuses to run as root: started by root it runs as
+/// the `postgres` user, who must be able to enter the data folder.
+final class EmbeddedPostgres {
+  struct Failure: Error, CustomStringConvertible { var description: String }
+
+  private let folder: String
+  private let socketFolder: String
+  private let keysFolder: String
+  private let logger: Logger
+  private var server: Process?
+
+  init(_ settings: Settings, logger: Logger) {
+    folder = settings.dataFolder + "/postgres/data"
+    socketFolder = settings.dataFolder + "/postgres/socket"
+    keysFolder = settings.keysFolder
+    self.logger = logger
+  }
+
+  /// Connection string for a role, with its password: a secret.
+  func conninfo(_ role: String) throws -> String {
+    let password = String(
+      decoding: try Directories.read(keysFolder + "/postgres-\(role)", limit: 256), as: UTF8.self)
+    return "host=\(socketFolder) dbname=plastron user=\(role) password=\(password) connect_timeout=5"
+  }
+
+  /// Starts it (making it first, where there is none) and waits until it answers.
+  func start() async throws {
+    let programs = try Self.programs()
+    let isNew = !FileManager.default.fileExists(atPath: folder + "/PG_VERSION")
+    if isNew { try make(programs) }
+    try serve(programs)
+    try await waitUntilReady(role: isNew ? "postgres" : "plastron_owner", database: isNew ? "postgres" : "plastron")
+    if isNew { try await makeRoles() }
+  }
+
+  func stop() {
+    guard let server, server.isRunning else { return }
+    kill(server.processIdentifier, SIGINT)  // fast shutdown
+    server.waitUntilExit()
+  }
+
+  private static func programs() throws -> String {
+    let root = "/usr/lib/postgresql"
+    let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+    let newest = versions.compactMap(Int.init).sorted().last
+    guard let newest else { throw Failure(description: "PostgreSQL is not installed: apt-get install postgresql") }
+    return "\(root)/\(newest)/bin"
+  }
+
+  private func make(_ programs: String) throws {
+    try Directories.make(folder, mode: 0o700)
+    try Directories.make(socketFolder, mode: 0o750)
+    for role in ["postgres", "plastron_owner", "plastron_server"] {
+      let secret = SymmetricKey(size: .bits256).withUnsafeBytes { bytes in
+        bytes.map { String(format: "%02x", $0) }.joined()
+      }
+      try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(secret.utf8), mode: 0o600)
+    }
+    if geteuid() == 0 {
+      guard let user = getpwnam("postgres") else { throw Failure(description: "there is no user postgres") }
+      for path in [folder, socketFolder] { _ = chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
+      // Root's own processes reach the socket; nobody else does.
+      _ = chmod(socketFolder, 0o700)
+    }
+    // The password goes through a file that is gone again before the server starts.
+    let passwordFile = Directories.parent(of: folder) + "/initial"
+    try Directories.replace(
+      passwordFile, with: try Directories.read(keysFolder + "/postgres-postgres", limit: 256), mode: 0o600)
+    defer { try? Directories.remove(passwordFile) }
+    if geteuid() == 0, let user = getpwnam("postgres") {
+      _ = chown(passwordFile, user.pointee.pw_uid, user.pointee.pw_gid)
+    }
+    let initdb = process(
+      programs + "/initdb",
+      [
+        "-D", folder, "-U", "postgres", "--pwfile", passwordFile, "-A", "scram-sha-256", "-E", "UTF8",
+        "--locale", "C.UTF-8", "--no-instructions",
+      ])
+    let output = Pipe()
+    initdb.standardOutput = FileHandle.nullDevice
+    initdb.standardError = output
+    try initdb.run()
+    let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    initdb.waitUntilExit()
+    guard initdb.terminationStatus == 0 else {
+      throw Failure(description: "initdb in \(folder) failed (can the postgres user enter it?): \(said)")
+    }
+  }
+
+  private func serve(_ programs: String) throws {
+    if let pid = runningPostmaster() {
+      // Left by a supervisor that was killed: end it, so that this one has a child of its own.
+      kill(pid, SIGINT)
+      for _ in 0..<100 where kill(pid, 0) == 0 { usleep(100_000) }
+    }
+    let server = process(
+      programs + "/postgres",
+      [
+        "-D", folder, "-k", socketFolder, "-c", "listen_addresses=", "-c", "max_connections=40",
+        "-c", "shared_buffers=64MB", "-c", "log_min_messages=fatal",
+      ])
+    server.standardInput = FileHandle.nullDevice
+    server.standardOutput = FileHandle.nullDevice
+    try server.run()
+    self.server = server
+  }
+
+  private func runningPostmaster() -> pid_t? {
+    guard let text = try? String(contentsOfFile: folder + "/postmaster.pid", encoding: .utf8),
+      let first = text.split(separator: "\n").first, let pid = pid_t(first), kill(pid, 0) == 0
+    else { return nil }
+    return pid
+  }
+
+  private func waitUntilReady(role: String, database: String) async throws {
+    let password = String(
+      decoding: try Directories.read(keysFolder + "/postgres-\(role)", limit: 256), as: UTF8.self)
+    let conninfo = "host=\(socketFolder) dbname=\(database) user=\(role) password=\(password) connect_timeout=2"
+    for _ in 0..<150 {
+      let pool = Pool(conninfo: conninfo, connections: 1)
+      defer { pool.close() }
+      if (try? await pool.run { try $0.query("SELECT 1") }) != nil { return }
+      guard server?.isRunning ?? false else { break }
+      try await Task.sleep(for: .milliseconds(200))
+    }
+    throw Failure(description: "the embedded PostgreSQL in \(folder) does not answer")
+  }
+
+  private func makeRoles() async throws {
+    let superuser = String(decoding: try Directories.read(keysFolder + "/postgres-postgres", limit: 256), as: UTF8.self)
+    let owner = String(decoding: try Directories.read(keysFolder + "/postgres-plastron_owner", limit: 256), as: UTF8.self)
+    let server = String(decoding: try Directories.read(keysFolder + "/postgres-plastron_server", limit: 256), as: UTF8.self)
+    let pool = Pool(
+      conninfo: "host=\(socketFolder) dbname=postgres user=postgres password=\(superuser)", connections: 1)
+    defer { pool.close() }
+    try await pool.run { connection in
+      // Hexadecimal secrets of our own making: safe inside quotes, and a role's password takes no parameter.
+      try connection.script(RoleStatements.roles(owner: owner, server: server))
+      try connection.script(RoleStatements.database)
+    }
+  }
+
+  /// A process that runs as the user PostgreSQL accepts.
+  private func process(_ program: String, _ arguments: [String]) -> Process {
+    let process = Process()
+    if geteuid() == 0 {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+      process.arguments = ["--reuid=postgres", "--regid=postgres", "--init-groups", "--", program] + arguments
+    } else {
+      process.executableURL = URL(fileURLWithPath: program)
+      process.arguments = arguments
+    }
+    process.currentDirectoryURL = URL(fileURLWithPath: "/")
+    process.environment = ["PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"]
+    return process
+  }
+}

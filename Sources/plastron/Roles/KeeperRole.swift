@@ -1,0 +1,105 @@
+import AsyncHTTPClient
+import Crypto
+import Doctrine
+import Foundation
+import Journal
+import Keeper
+import Logging
+import Postgres
+import Registry
+import Retention
+import Seams
+import ServiceLifecycle
+import Vault
+
+extension Register: KeeperStore {}
+
+/// Puts the keeper together: register, keys, journal, sockets.
+enum KeeperRole {
+  static let databaseConnections = 4
+
+  static func run(_ settings: Settings, logger: Logger) async throws {
+    guard let url = settings.databaseURL else {
+      throw Settings.Invalid(
+        description: "the keeper needs PLASTRON_DATABASE_URL; `plastron serve` gives it the embedded database")
+    }
+    try Directories.make(settings.runFolder, mode: 0o750)
+    let node = try Setup.nodeID(settings)
+    let pool = Pool(conninfo: url, connections: databaseConnections)
+    let register = Register(pool: pool, node: node)
+    try await waitForDatabase(register, logger: logger)
+    try await register.enterNode(name: settings.nodeName, at: SystemClocks.wall())
+    let indexed = try await register.journalIndexSize()
+    var missing: [(UInt64, [UInt8])] = []
+    let file = try JournalFile(
+      folder: settings.journalFolder, origin: "plastron/\(settings.nodeName)",
+      signingKeyPath: settings.journalKeyPath
+    ) { position, bytes in
+      if position >= indexed { missing.append((position, bytes)) }
+    }
+    try await index(missing, into: register)
+    let keeper = Keeper(
+      settings: .init(node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder),
+      store: register, keys: try KeyRing(masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder),
+      scribe: Scribe(file: file, clock: SystemClocks.wall, logger: logger), calendar: try .france(),
+      clock: SystemClocks.wall, logger: logger)
+    try await keeper.load()
+    let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
+      socketPath: settings.keeperForIngest, logger: logger,
+      answer: { try await keeper.answer($0) }, notices: { await keeper.ingestNotices() })
+    let console = SeamServer<ConsoleCall, ConsoleReply, ConsoleNotice>(
+      socketPath: settings.keeperForConsole, logger: logger,
+      answer: { try await keeper.answer($0) }, notices: { await keeper.consoleNotices() })
+    let administrator = SeamServer<AdminCall, AdminReply, AdminNotice>(
+      socketPath: settings.keeperForAdministrator, permissions: 0o600, logger: logger,
+      answer: { try await keeper.answer($0) }, notices: { AsyncStream { $0.finish() } })
+    defer {
+      file.stop()
+      pool.close()
+    }
+    logger.notice("keeper ready", metadata: ["journal": "\(file.mark.size)"])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await keeper.run() }
+      group.addTask { try await ingest.run() }
+      group.addTask { try await console.run() }
+      group.addTask { try await administrator.run() }
+      try await group.next()
+      group.cancelAll()
+    }
+  }
+
+  /// The database may come up after the keeper; another version of the schema is final.
+  private static func waitForDatabase(_ register: Register, logger: Logger) async throws {
+    while true {
+      do {
+        try await register.checkVersion()
+        return
+      } catch let error as DatabaseError where error.code == .connectionLost {
+        logger.warning("waiting for the database", metadata: ["error": "\(error.message)"])
+        try await Task.sleep(for: .seconds(1))
+      }
+    }
+  }
+
+  /// Brings the index to where the journal's files are.
+  private static func index(_ entries: [(UInt64, [UInt8])], into register: Register) async throws {
+    for start in stride(from: 0, to: entries.count, by: 500) {
+      try await register.indexJournal(
+        try entries[start..<min(start + 500, entries.count)].map { position, bytes in
+          let head = try JSONDecoder().decode(EntryHead.self, from: Data(bytes))
+          return (
+            position: position, time_us: head.time_us, kind: head.kind, act: head.act, author: head.author,
+            service: head.service, text: String(decoding: bytes, as: UTF8.self), leaf: MerkleHash.leaf(bytes)
+          )
+        })
+    }
+  }
+
+  private struct EntryHead: Decodable {
+    var time_us: Int64
+    var kind: String
+    var act: String
+    var author: String
+    var service: String?
+  }
+}

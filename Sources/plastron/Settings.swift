@@ -1,0 +1,94 @@
+import Configuration
+import Foundation
+import SystemPackage
+
+/// The configuration, parsed once into values that are valid.
+///
+/// Sources, the first that has a value wins: the environment (`PLASTRON_INGEST_PORT`), then the YAML file.
+/// The database's URL is a secret and comes from the environment or a credential file, never from an argument.
+struct Settings: Sendable {
+  struct Invalid: Error, CustomStringConvertible { var description: String }
+
+  var dataFolder: String
+  var runFolder: String
+  var nodeName: String
+  var ingestHost: String
+  var ingestPort: UInt16
+  var consoleHost: String
+  var consolePort: Int
+  var deviceHost: String
+  var devicePort: Int
+  var certificatePath: String
+  var certificateKeyPath: String
+  var certificateNames: [String]
+  var masterKeyPath: String
+  var migrationsFolder: String
+  var imagingProgram: String
+  /// Secret. Nil: the embedded database.
+  var databaseURL: String?
+
+  var footageFolder: String { dataFolder + "/footage" }
+  var journalFolder: String { dataFolder + "/journal" }
+  var keysFolder: String { dataFolder + "/keys" }
+  var dayKeysFolder: String { keysFolder + "/days" }
+  var journalKeyPath: String { keysFolder + "/journal.key" }
+  var nodePath: String { dataFolder + "/node" }
+  var keeperForIngest: String { runFolder + "/keeper-ingest.sock" }
+  var keeperForConsole: String { runFolder + "/keeper-console.sock" }
+  var keeperForAdministrator: String { runFolder + "/keeper-admin.sock" }
+  var ingestForConsole: String { runFolder + "/ingest-live.sock" }
+
+  static func load(file: String?) async throws -> Settings {
+    var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: ["plastron"])]
+    if let file {
+      providers.append(try await FileProvider<YAMLSnapshot>(filePath: FilePath(file), allowMissing: false))
+    }
+    let config = ConfigReader(providers: providers)
+    let data = config.string(forKey: "data.folder", default: "/var/lib/plastron")
+    let beside = Self.executable.deletingLastPathComponent()
+    let settings = Settings(
+      dataFolder: data, runFolder: config.string(forKey: "run.folder", default: data + "/run"),
+      nodeName: config.string(forKey: "node.name", default: ProcessInfo.processInfo.hostName),
+      ingestHost: config.string(forKey: "ingest.host", default: "0.0.0.0"),
+      ingestPort: try port(config, "ingest.port", 9710),
+      consoleHost: config.string(forKey: "console.host", default: "127.0.0.1"),
+      consolePort: Int(try port(config, "console.port", 8443)),
+      deviceHost: config.string(forKey: "device.host", default: "0.0.0.0"),
+      devicePort: Int(try port(config, "device.port", 9443)),
+      certificatePath: config.string(forKey: "tls.certificate", default: data + "/tls/certificate.pem"),
+      certificateKeyPath: config.string(forKey: "tls.key", default: data + "/tls/key.pem"),
+      certificateNames: config.stringArray(forKey: "tls.names", default: ["localhost", "127.0.0.1"]),
+      masterKeyPath: config.string(forKey: "keys.master", default: data + "/keys/master.key"),
+      migrationsFolder: config.string(forKey: "migrations.folder", default: Self.migrations(beside: beside)),
+      imagingProgram: config.string(
+        forKey: "imaging.program", default: beside.appendingPathComponent("plastron-imaging").path),
+      databaseURL: config.string(forKey: "database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 })
+    guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
+      throw Invalid(
+        description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 84")
+    }
+    return settings
+  }
+
+  /// A port that is there but no port is an error, never the default.
+  private static func port(_ config: ConfigReader, _ key: ConfigKey, _ fallback: UInt16) throws -> UInt16 {
+    guard let text = config.string(forKey: key) ?? config.int(forKey: key).map(String.init) else { return fallback }
+    guard let value = UInt16(text) else { throw Invalid(description: "\(key): \(text) is not a port (0 to 65535)") }
+    return value
+  }
+
+  static var executable: URL {
+    URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "plastron")
+  }
+
+  /// Beside an installed program, or at the top of a checkout.
+  private static func migrations(beside folder: URL) -> String {
+    var candidate = folder
+    for _ in 0..<6 {
+      let path = candidate.appendingPathComponent("migrations").path
+      if FileManager.default.fileExists(atPath: path + "/0001_foundation.sql") { return path }
+      candidate.deleteLastPathComponent()
+    }
+    return "/usr/share/plastron/migrations"
+  }
+}
