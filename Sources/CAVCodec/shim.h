@@ -14,10 +14,10 @@
 
 /* prctl is variadic and the filter's macros are C: what Swift cannot call is here, and nothing else. */
 
-/* Limits that hold for the rest of the process: seconds of CPU, bytes of memory, no file grows, no new process. */
+/* Limits that hold for the rest of the process: seconds of CPU, bytes of memory, no core dump. */
 static inline int plastron_limit(unsigned long cpu_s, unsigned long memory_bytes) {
   struct rlimit cpu = {cpu_s, cpu_s}, memory = {memory_bytes, memory_bytes}, none = {0, 0};
-  return setrlimit(RLIMIT_CPU, &cpu) | setrlimit(RLIMIT_AS, &memory) | setrlimit(RLIMIT_FSIZE, &none) |
+  return setrlimit(RLIMIT_CPU, &cpu) | setrlimit(RLIMIT_AS, &memory) |
          setrlimit(RLIMIT_CORE, &none) | prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

@@ -80,7 +80,7 @@ package struct ConsoleService: Sendable {
       certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
     tls.minimumTLSVersion = .tlsv12
     var quiet = logger
-    quiet.logLevel = .warning
+    quiet.logLevel = .critical
     let logger = self.logger
     return Application(
       router: router,

@@ -194,7 +194,8 @@ extension ChunkHeader {
       throw FootageError(.notAuthentic, offset: fileOffset, "chunk \(index) was altered, or the key is not its own")
     }
     guard Array(SHA256.hash(data: plaintext)) == plaintextHash else {
-      throw FootageError(.plaintextMismatch, offset: fileOffset, "chunk \(index) opens to other bytes than it commits to")
+      throw FootageError(
+        .plaintextMismatch, offset: fileOffset, "chunk \(index) opens to other bytes than it commits to")
     }
     return plaintext
   }

@@ -18,7 +18,8 @@ package enum PasswordHash {
   package static func make(_ password: String) throws -> String {
     let salt = SymmetricKey(size: .bits128).withUnsafeBytes { Array($0) }
     let hash = try derive(password, salt: salt, logN: logN, r: blockSize, p: parallelism)
-    return "scrypt$\(logN)$\(blockSize)$\(parallelism)$\(Data(salt).base64EncodedString())$\(hash.base64EncodedString())"
+    return
+      "scrypt$\(logN)$\(blockSize)$\(parallelism)$\(Data(salt).base64EncodedString())$\(hash.base64EncodedString())"
   }
 
   /// Compares in constant time; false for anything that is not a hash of this form.

@@ -218,7 +218,8 @@ final class IngestCore {
       guard now.since(other.lastPacket) >= Self.takeover_us else {
         refuse(
           attempt, admission, "two-devices",
-          "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra.")
+          "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra."
+        )
         return
       }
       end(other, poll, at: now)
@@ -227,7 +228,8 @@ final class IngestCore {
     case .refuseClosed:
       refuse(
         attempt, admission, "incident-closed",
-        "Incident clos : la caméra continue d'appeler. Un nouvel incident demande une nouvelle activation, ou \(IncidentMachine.quiet_s) s sans appel.")
+        "Incident clos : la caméra continue d'appeler. Un nouvel incident demande une nouvelle activation, ou \(IncidentMachine.quiet_s) s sans appel."
+      )
     case .open:
       guard open(state, attempt, admission, agent: agent) else {
         refuse(

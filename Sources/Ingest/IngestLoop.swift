@@ -68,7 +68,10 @@ package final class IngestLoop: Sendable {
   package func post(_ command: LoopCommand) { commands.withLock { $0.append(command) } }
 
   /// Recovered parts, before the listener opens.
-  package func takeUp(_ part: PartID, _ recovered: PartRecovery.Recovered, path: String, key: PartGrant, recording: RecordingID, indexed: Int64) {
+  package func takeUp(
+    _ part: PartID, _ recovered: PartRecovery.Recovered, path: String, key: PartGrant, recording: RecordingID,
+    indexed: Int64
+  ) {
     index.resume(part, recording, chunks: recovered.chunks, indexed: indexed)
     _ = writer.submit(
       .resume(part: part.rawValue, path: path, chain: recovered.chain, key: key.symmetricKey))
@@ -95,10 +98,12 @@ package final class IngestLoop: Sendable {
     let handover = Handover(core)
     let thread = Thread { [self] in
       handover.core.run(
-        commands: { self.commands.withLock { list in
-          defer { list.removeAll() }
-          return list
-        } },
+        commands: {
+          self.commands.withLock { list in
+            defer { list.removeAll() }
+            return list
+          }
+        },
         stopping: { self.stopping.load(ordering: .acquiring) })
       finished.signal()
     }

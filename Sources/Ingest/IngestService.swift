@@ -125,6 +125,7 @@ enum OpenParts {
       part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
       incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
       localDay: LocalDate(year: day / 10_000, month: day / 100 % 100, day: day % 100),
-      wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path, created: UTCTime(microseconds: header.created_us))
+      wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
+      created: UTCTime(microseconds: header.created_us))
   }
 }

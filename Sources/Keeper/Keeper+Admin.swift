@@ -15,9 +15,12 @@ extension Keeper {
       guard let regime = Regime.named(regimeName) else {
         throw Problem.badRequest("Régime inconnu : \(Regime.all.map(\.name).joined(separator: ", ")).")
       }
-      guard !act.isEmpty else { throw Problem.badRequest("La référence de l'acte autorisant le traitement est demandée.") }
+      guard !act.isEmpty else {
+        throw Problem.badRequest("La référence de l'acte autorisant le traitement est demandée.")
+      }
       guard !regime.camerasCounted || cameras != nil else {
-        throw Problem.badRequest("Le régime \(regime.name) demande le nombre de caméras autorisé (CSI R241-8 II, R241-18 III).")
+        throw Problem.badRequest(
+          "Le régime \(regime.name) demande le nombre de caméras autorisé (CSI R241-8 II, R241-18 III).")
       }
       let service = ServiceEntry(
         id: ServiceID(newID()), name: name, regime: regime, authorisingAct: act, authorisingDate: date,
@@ -38,7 +41,8 @@ extension Keeper {
       return .created(agent.id.rawValue)
     case .createAccount(let name, let agent, let password):
       guard (PasswordHash.minimumLength...PasswordHash.maximumLength).contains(password.utf8.count) else {
-        throw Problem.badRequest("Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères.")
+        throw Problem.badRequest(
+          "Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères.")
       }
       guard let person = try await store.agent(agent) else { throw Problem.notFound("L'agent") }
       let id = AccountID(newID())
@@ -109,7 +113,9 @@ extension Keeper {
   }
 
   // STO-5, STO-6.
-  private func enrol(_ id: CameraID, model: String, in service: ServiceEntry, at now: UTCTime) async throws -> AdminReply {
+  private func enrol(_ id: CameraID, model: String, in service: ServiceEntry, at now: UTCTime) async throws
+    -> AdminReply
+  {
     if let limit = service.authorisedCameras {
       let count = cameras.values.count { $0.service == service.id }
       guard count < limit else {

@@ -126,7 +126,8 @@ extension Keeper {
 
   // MARK: May
 
-  private func object(in service: ServiceID, _ incident: ActiveIncident? = nil, open: Bool = false) throws -> ActObject {
+  private func object(in service: ServiceID, _ incident: ActiveIncident? = nil, open: Bool = false) throws -> ActObject
+  {
     guard let entry = services[service] else { throw Problem.notFound("Le service") }
     return ActObject(
       service: service, regime: entry.regime, recordingIsOpen: incident.map { $0.closing == nil } ?? open,

@@ -130,7 +130,8 @@ extension Keeper {
     }
     publishWall()
     try await journalOnce(
-      number, .collection, "incident.opened", author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)",
+      number, .collection, "incident.opened",
+      author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)",
       service: entry.service,
       [
         "incident": .string(entry.id.rawValue), "recording": .string(entry.recording.rawValue),
@@ -237,7 +238,8 @@ extension Keeper {
   }
 
   /// Brings a part into the register that a stop kept from being told: its file says what it is.
-  private func adopt(_ part: FoundPart, key: SymmetricKey, binary: [UInt8]) async throws -> (number: Int, chunks: Int64) {
+  private func adopt(_ part: FoundPart, key: SymmetricKey, binary: [UInt8]) async throws -> (number: Int, chunks: Int64)
+  {
     let indexed = try await store.parts(of: part.recording)
     if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
     guard let service = services[part.service] else { throw Problem.fault }

@@ -136,7 +136,9 @@ package actor Keeper {
     nextStream += 1
     ingestStreams[number] = continuation
     continuation.onTermination = { [weak self] _ in Task { await self?.ingestLeft(number) } }
-    for camera in cameras.values { if let admission = admission(of: camera) { continuation.yield(.admission(admission)) } }
+    for camera in cameras.values {
+      if let admission = admission(of: camera) { continuation.yield(.admission(admission)) }
+    }
     for incident in active.values {
       if let closing = incident.closing {
         continuation.yield(.closeIncident(incident.entry.id, cause: closing.cause, by: closing.by))

@@ -27,7 +27,9 @@ package struct Problem: Error, Equatable, Sendable, Codable, CustomStringConvert
   }
 
   package static func notFound(_ what: String) -> Problem {
-    Problem(404, "not-found", "Introuvable (Not found)", "\(what) n'existe pas ou n'est pas de votre service. (No such thing in your service.)")
+    Problem(
+      404, "not-found", "Introuvable (Not found)",
+      "\(what) n'existe pas ou n'est pas de votre service. (No such thing in your service.)")
   }
 
   package static func badRequest(_ detail: String) -> Problem {

@@ -66,7 +66,7 @@ package struct SeamServer<
     let path = socketPath
     let mode = permissions
     var quiet = logger
-    quiet.logLevel = .warning
+    quiet.logLevel = .critical
     let application = Application(
       router: router, configuration: .init(address: .unixDomainSocket(path: path)),
       onServerRunning: { _ in _ = chmod(path, mode) }, logger: quiet)

@@ -21,7 +21,9 @@ struct ConsoleContext: RequestContext, RemoteAddressRequestContext {
 extension Problem {
   /// Specification: RFC 9457.
   var response: Response {
-    var members: [String: String] = ["type": "urn:plastron:problem:\(code)", "title": title, "detail": detail, "code": code]
+    var members: [String: String] = [
+      "type": "urn:plastron:problem:\(code)", "title": title, "detail": detail, "code": code,
+    ]
     members["article"] = article
     var object: [String: Any] = members
     object["status"] = status
@@ -50,10 +52,11 @@ struct Guard: RouterMiddleware {
     } catch let error as HTTPError {
       response = Self.problem(error.status).response
     } catch is NIOTooManyBytesError {
-      response = Problem(
-        413, "too-large", "Demande trop longue (Too large)",
-        "Le corps de la demande dépasse \(ConsoleLimits.body_bytes) octets. (Body too large.)"
-      ).response
+      response =
+        Problem(
+          413, "too-large", "Demande trop longue (Too large)",
+          "Le corps de la demande dépasse \(ConsoleLimits.body_bytes) octets. (Body too large.)"
+        ).response
     } catch is DecodingError {
       response = Problem.badRequest("Le corps n'est pas le JSON attendu. (The body is not the expected JSON.)").response
     } catch {
@@ -71,9 +74,14 @@ struct Guard: RouterMiddleware {
 
   private static func problem(_ status: HTTPResponse.Status) -> Problem {
     switch status.code {
-    case 404: Problem(404, "not-found", "Introuvable (Not found)", "Aucune ressource à cette adresse. (No such resource.)")
-    case 413: Problem(413, "too-large", "Demande trop longue (Too large)", "Le corps dépasse la limite. (Body too large.)")
-    case 400...499: Problem(status.code, "bad-request", "Demande refusée (Refused)", "La demande n'est pas de la forme attendue. (Malformed request.)")
+    case 404:
+      Problem(404, "not-found", "Introuvable (Not found)", "Aucune ressource à cette adresse. (No such resource.)")
+    case 413:
+      Problem(413, "too-large", "Demande trop longue (Too large)", "Le corps dépasse la limite. (Body too large.)")
+    case 400...499:
+      Problem(
+        status.code, "bad-request", "Demande refusée (Refused)",
+        "La demande n'est pas de la forme attendue. (Malformed request.)")
     default: Problem.fault
     }
   }

@@ -35,7 +35,9 @@ actor LiveHub {
   }
 
   /// Ends what is no longer live.
-  func keepOnly(_ live: Set<RecordingID>) { for recording in channels.keys where !live.contains(recording) { end(recording) } }
+  func keepOnly(_ live: Set<RecordingID>) {
+    for recording in channels.keys where !live.contains(recording) { end(recording) }
+  }
 
   private func end(_ recording: RecordingID) {
     channels.removeValue(forKey: recording)?.end()

@@ -54,7 +54,9 @@ extension Register {
   }
 
   /// What the index says of every part that is not erased.
-  package func partFacts(of services: [ServiceID]) async throws -> [(PartProgress, recording: RecordingID, path: String, state: String, segments: Int64, media_bytes: Int64)] {
+  package func partFacts(of services: [ServiceID]) async throws -> [(
+    PartProgress, recording: RecordingID, path: String, state: String, segments: Int64, media_bytes: Int64
+  )] {
     try await pool.run { connection in
       try connection.query(
         """
@@ -78,7 +80,10 @@ extension Register {
   }
 
   /// Parts whose term day has come, oldest first; those already begun come first.
-  package func dueParts(on day: LocalDate, limit: Int) async throws -> [(part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?, chainHead: [UInt8])] {
+  package func dueParts(on day: LocalDate, limit: Int) async throws -> [(
+    part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?,
+    chainHead: [UInt8]
+  )] {
     try await pool.run { connection in
       try connection.query(
         "SELECT id, recording_id, service_id, local_day, term_day, path, chain_head FROM recording_part WHERE state IN ('closed', 'erasing') AND term_day <= $1::date ORDER BY (state = 'erasing') DESC, term_day, id LIMIT $2",
@@ -156,7 +161,10 @@ extension Register {
   }
 
   package func indexJournal(
-    _ entries: [(position: UInt64, time_us: Int64, kind: String, act: String, author: String, service: String?, text: String, leaf: [UInt8])]
+    _ entries: [(
+      position: UInt64, time_us: Int64, kind: String, act: String, author: String, service: String?, text: String,
+      leaf: [UInt8]
+    )]
   ) async throws {
     try await pool.transaction { connection in
       for entry in entries {

@@ -39,7 +39,9 @@ extension Register {
   }
 
   /// - Throws: `uniqueViolation("camera_issue_open")` where it is issued already.
-  package func issueCamera(_ id: CameraID, issue: String, to agent: AgentID, by author: String, at time: UTCTime) async throws {
+  package func issueCamera(_ id: CameraID, issue: String, to agent: AgentID, by author: String, at time: UTCTime)
+    async throws
+  {
     try await pool.run { connection in
       try connection.query(
         "INSERT INTO camera_issue (id, camera_id, agent_id, issued_at, issued_by) VALUES ($1, $2, $3, at_us($4), $5)",

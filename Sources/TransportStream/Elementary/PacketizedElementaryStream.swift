@@ -63,6 +63,8 @@ struct ElementaryAssembler: Sendable {
   private var randomAccess = false
   private var endedByStuffing = false
   private var trustsStuffing = true
+  /// This sender has ended a unit with a stuffed packet, so one that does not end so was cut off.
+  private var stuffsEnds = false
 
   init(pid: UInt16) { self.pid = pid }
 
@@ -104,6 +106,7 @@ struct ElementaryAssembler: Sendable {
       } else if stuffing_bytes > 0, trustsStuffing, buffer.count > header.dataStart, let unit = finish() {
         finished.append(unit)
         endedByStuffing = true
+        stuffsEnds = true
       }
     }
     return finished
@@ -119,7 +122,7 @@ struct ElementaryAssembler: Sendable {
 
   /// The unit that waits for the next start, if it is whole as far as can be told.
   mutating func drain() -> ElementaryUnit? {
-    guard header?.dataLength == nil else { return nil }
+    guard header?.dataLength == nil, !(stuffsEnds && trustsStuffing) else { return nil }
     return finish()
   }
 

@@ -11,7 +11,8 @@ struct CameraCommand: ParsableCommand {
   @Option var host = "127.0.0.1"
   @Option var port: UInt16 = 9710
   @Option(help: "Nom d'enrôlement.") var id: String
-  @Option(help: "Fichier de la phrase secrète ; sinon PLASTRON_PASSPHRASE. « none » appelle en clair.") var passphraseFile: String?
+  @Option(help: "Fichier de la phrase secrète ; sinon PLASTRON_PASSPHRASE. « none » appelle en clair.")
+  var passphraseFile: String?
   @Option(help: "Durée en secondes.") var seconds = 0.0
   @Option(help: "agents, persons, property") var threat: String?
   @Option(help: "Référence d'intervention") var ref: String?

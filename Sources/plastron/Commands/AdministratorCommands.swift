@@ -42,7 +42,9 @@ enum AdministratorLink {
     case .status(let wall, let mark):
       print("incidents: \(wall.incidents.count)  ingest: \(wall.ingestConnected)  journal: \(mark.size) \(mark.root)")
       for card in wall.incidents {
-        print("\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)")
+        print(
+          "\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)"
+        )
       }
     case .done: print("ok")
     }
@@ -97,7 +99,8 @@ struct AddAccount: AsyncParsableCommand {
 }
 
 struct Accredit: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "accredit", abstract: "Habilite un compte dans un service.")
+  static let configuration = CommandConfiguration(
+    commandName: "accredit", abstract: "Habilite un compte dans un service.")
   @OptionGroup var options: ConfigurationOption
   @Option var account: String
   @Option var service: String
@@ -130,7 +133,8 @@ struct EnrolCamera: AsyncParsableCommand {
 }
 
 struct IssueCamera: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "issue", abstract: "Perception d'une caméra par un agent.")
+  static let configuration = CommandConfiguration(
+    commandName: "issue", abstract: "Perception d'une caméra par un agent.")
   @OptionGroup var options: ConfigurationOption
   @Option var camera: String
   @Option var agent: String

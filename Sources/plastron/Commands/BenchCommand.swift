@@ -50,7 +50,8 @@ struct BenchCommand: ParsableCommand {
     print("bytes: \(laps * clip.count)")
     print(String(format: "floor, one AES-256-GCM and one SHA-256: %.2f CPU s/GB", floor / total_gb))
     print(String(format: "sealed chunks: %.2f CPU s/GB, %.2f times the floor", sealing / total_gb, sealing / floor))
-    print(String(format: "demultiplex and mux: %.2f CPU s/GB, %.2f times the floor", relaying / total_gb, relaying / floor))
+    print(
+      String(format: "demultiplex and mux: %.2f CPU s/GB, %.2f times the floor", relaying / total_gb, relaying / floor))
   }
 
   private func cpu(_ body: () throws -> Void) rethrows -> Double {

@@ -7,7 +7,8 @@ import TransportStream
 
 /// Throws mutated input at the parsers of wire data for a bounded time. A crash is a failure; so is growth.
 struct FuzzCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "fuzz", abstract: "Essais par mutation (bounded fuzzing).")
+  static let configuration = CommandConfiguration(
+    commandName: "fuzz", abstract: "Essais par mutation (bounded fuzzing).")
   @Option(help: "Dossier du corpus initial (seed corpus).") var corpus: String
   @Option(help: "Durée en secondes.") var seconds = 10.0
   @Option(help: "Graine ; affichée, pour rejouer.") var seed: UInt64?

@@ -4,7 +4,8 @@ import Postgres
 import Registry
 
 struct Serve: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Lance les trois processus (runs keeper, ingest and console).")
+  static let configuration = CommandConfiguration(
+    abstract: "Lance les trois processus (runs keeper, ingest and console).")
   @OptionGroup var options: ConfigurationOption
 
   @Flag(help: .hidden) var supervised = false
@@ -66,7 +67,8 @@ struct Migrate: AsyncParsableCommand {
   func run() async throws {
     let settings = try await options.settings()
     guard let url = settings.databaseURL else {
-      throw Complaint(description: "PLASTRON_DATABASE_URL is not set; `plastron serve` migrates its embedded database itself")
+      throw Complaint(
+        description: "PLASTRON_DATABASE_URL is not set; `plastron serve` migrates its embedded database itself")
     }
     let pool = Pool(conninfo: url, connections: 1)
     defer { pool.close() }

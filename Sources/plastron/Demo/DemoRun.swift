@@ -57,7 +57,8 @@ struct DemoRun {
     while camera.isRunning {
       if case .status(let wall, let mark)? = try? await AdministratorLink.call(world.settings, .status) {
         let size = footageSize()
-        let text = "incidents \(wall.incidents.count)  consultations \(wall.incidents.reduce(0) { $0 + $1.watchers })  enregistré \(size / 1024) Kio  journal \(mark.size)"
+        let text =
+          "incidents \(wall.incidents.count)  consultations \(wall.incidents.reduce(0) { $0 + $1.watchers })  enregistré \(size / 1024) Kio  journal \(mark.size)"
         FileHandle.standardOutput.write(Data("\r\(text)   ".utf8))
       }
       try await Task.sleep(for: .seconds(1))
@@ -170,10 +171,15 @@ struct DemoRun {
   private func checkJournal(_ recording: String) throws {
     let bytes = try Directories.read(world.settings.journalFolder + "/entries", limit: 1 << 30)
     let text = String(decoding: bytes, as: UTF8.self)
-    let acts = ["incident.opened", "threat.declared", "viewing.joined", "incident.closed", "extraction", "register.read"]
+    let acts = [
+      "incident.opened", "threat.declared", "viewing.joined", "incident.closed", "extraction", "register.read",
+    ]
     let missing = acts.filter { !text.contains("\"act\":\"\($0)\"") }
-    check(missing.isEmpty && text.contains(recording), "the journal has the entries\(missing.isEmpty ? "" : ", but not \(missing)")")
-    let note = String(decoding: try Directories.read(world.settings.journalFolder + "/checkpoint", limit: 65_536), as: UTF8.self)
+    check(
+      missing.isEmpty && text.contains(recording),
+      "the journal has the entries\(missing.isEmpty ? "" : ", but not \(missing)")")
+    let note = String(
+      decoding: try Directories.read(world.settings.journalFolder + "/checkpoint", limit: 65_536), as: UTF8.self)
     check(note.contains("plastron/"), "and a signed checkpoint")
   }
 

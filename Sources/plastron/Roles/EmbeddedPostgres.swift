@@ -57,6 +57,7 @@ final class EmbeddedPostgres {
   }
 
   private func make(_ programs: String) throws {
+    try Directories.make(Directories.parent(of: folder), mode: 0o711)
     try Directories.make(folder, mode: 0o700)
     try Directories.make(socketFolder, mode: 0o750)
     for role in ["postgres", "plastron_owner", "plastron_server"] {
@@ -137,8 +138,10 @@ final class EmbeddedPostgres {
 
   private func makeRoles() async throws {
     let superuser = String(decoding: try Directories.read(keysFolder + "/postgres-postgres", limit: 256), as: UTF8.self)
-    let owner = String(decoding: try Directories.read(keysFolder + "/postgres-plastron_owner", limit: 256), as: UTF8.self)
-    let server = String(decoding: try Directories.read(keysFolder + "/postgres-plastron_server", limit: 256), as: UTF8.self)
+    let owner = String(
+      decoding: try Directories.read(keysFolder + "/postgres-plastron_owner", limit: 256), as: UTF8.self)
+    let server = String(
+      decoding: try Directories.read(keysFolder + "/postgres-plastron_server", limit: 256), as: UTF8.self)
     let pool = Pool(
       conninfo: "host=\(socketFolder) dbname=postgres user=postgres password=\(superuser)", connections: 1)
     defer { pool.close() }

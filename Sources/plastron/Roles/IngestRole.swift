@@ -48,7 +48,7 @@ enum IngestRole {
     }
     let path = settings.ingestForConsole
     var quiet = logger
-    quiet.logLevel = .warning
+    quiet.logLevel = .critical
     let application = Application(
       router: router, configuration: .init(address: .unixDomainSocket(path: path)),
       onServerRunning: { _ in _ = chmod(path, 0o660) }, logger: quiet)

@@ -1,0 +1,60 @@
+# Plastron. `make demo` shows it, `make test` proves it; both install what they need on Debian 12.
+SWIFT_FLAGS = --explicit-target-dependency-import-check error
+APT_PACKAGES = libsrt-openssl-dev libpq-dev libavcodec-dev postgresql ffmpeg pkg-config
+TEST_PACKAGES = chromium chromium-driver python3-venv
+# As root the data folder lies where the postgres user can enter, wherever the checkout is.
+DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-demo; else echo $(CURDIR)/.demo; fi)
+INGEST_PORT ?= 9710
+CONSOLE_PORT ?= 8443
+DEVICE_PORT ?= 9443
+ONCE ?=
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PROGRAM = .build/debug/plastron
+
+.PHONY: build demo test test-swift test-end-to-end fuzz format lint bench deps test-deps clean
+
+build:
+	swift build $(SWIFT_FLAGS)
+
+deps:
+	@missing=$$(for p in $(APT_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; fi
+	@installed=$$(dpkg-query -W -f '$${Version}' libsrt1.5-openssl); \
+	dpkg --compare-versions "$$installed" ge 1.5.1-1+deb12u1 || \
+	{ echo "libsrt $$installed is older than its security update 1.5.1-1+deb12u1: apt-get upgrade"; exit 1; }
+
+test-deps: deps
+	@missing=$$(for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; fi
+	@[ -x .venv/bin/pytest ] || { python3 -m venv .venv && .venv/bin/pip install -q -r Tests/requirements.txt; }
+
+demo: deps build
+	$(PROGRAM) demo --data $(DATA) --ingest-port $(INGEST_PORT) --console-port $(CONSOLE_PORT) --device-port $(DEVICE_PORT) $(if $(ONCE),--once)
+
+test: test-deps test-swift test-end-to-end
+
+test-swift:
+	swift build --build-tests $(SWIFT_FLAGS)
+	Tests/with-postgres.sh swift test --skip-build $(SWIFT_FLAGS)
+
+test-end-to-end:
+	.venv/bin/pytest -q Tests/EndToEnd Tests/independent Tests/lint
+
+fuzz: build
+	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 60
+
+format:
+	swift format -i -r Sources Tests Package.swift
+
+lint:
+	swift format lint -s -r Sources Tests Package.swift
+
+bench: deps
+	swift build -c release $(SWIFT_FLAGS)
+	@mkdir -p .build/bench
+	@[ -f .build/bench/clip.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=1280x720:rate=25:duration=20 -f lavfi -i sine=duration=20 \
+	  -c:v libx264 -preset veryfast -b:v 2M -g 50 -c:a aac -f mpegts .build/bench/clip.ts
+	.build/release/plastron bench --clip .build/bench/clip.ts
+
+clean:
+	rm -rf .build .venv .demo
