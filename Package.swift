@@ -128,8 +128,7 @@ let package = Package(
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "Ingest", "Relay", "Identity", "Retention", "Keeper", "Seams", "Doctrine", "Footage", "Vault",
-        "Extraction", "TransportStream", "FragmentedMP4", "CommandRoom", "Journal", crypto,
+        "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT",
       ], swiftSettings: strict),
   ]
 )

@@ -77,9 +77,10 @@ package struct ChunkHeader: Equatable, Sendable {
     guard let magic = r.take(4), magic == Self.magic else {
       throw FootageError(.malformed, offset: fileOffset, "no chunk begins here")
     }
-    guard let length: UInt32 = r.take(), let kindCode: UInt8 = r.take(), let _: UInt8 = r.take(),
+    guard let length: UInt32 = r.take(), let kindCode: UInt8 = r.take(), let flags: UInt8 = r.take(),
       let markCount: UInt16 = r.take(), let kind = ChunkKind(rawValue: kindCode),
-      Int(length) == fixedLength + Int(markCount) * 4, Int(markCount) <= maximumMarks
+      Int(length) == fixedLength + Int(markCount) * 4, Int(markCount) <= maximumMarks,
+      flags == (markCount == 0 ? 0 : 1)
     else { throw FootageError(.malformed, offset: fileOffset, "the chunk's header does not add up") }
     guard bytes.count >= Int(length) else { return nil }
     guard let index: UInt64 = r.take(), let epoch: UInt32 = r.take(), let packets: UInt32 = r.take(),

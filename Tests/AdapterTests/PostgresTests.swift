@@ -1,0 +1,175 @@
+import Foundation
+import Testing
+
+@testable import Postgres
+@testable import Registry
+
+/// A database of its own on the server that `Tests/with-postgres.sh` runs.
+struct TestDatabase {
+  static let server = ProcessInfo.processInfo.environment["PLASTRON_TEST_DATABASE"] ?? ""
+  static let migrations = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("migrations").path
+
+  let name: String
+  let owner: Pool
+
+  static func make() async throws -> TestDatabase {
+    try #require(!server.isEmpty, "run through Tests/with-postgres.sh")
+    let name = "t" + UUID().uuidString.lowercased().replacing("-", with: "")
+    let admin = Pool(conninfo: server, connections: 1)
+    defer { admin.close() }
+    try await admin.run { try $0.script("CREATE DATABASE \(name)") }
+    return TestDatabase(name: name, owner: Pool(conninfo: "\(server) dbname=\(name)", connections: 2))
+  }
+
+  func asServer() -> Pool {
+    Pool(
+      conninfo: Self.server.replacing("user=postgres", with: "user=plastron_server") + " dbname=\(name)", connections: 2)
+  }
+
+  func migrate() async throws { _ = try await Migrator(pool: owner, folder: Self.migrations).run() }
+}
+
+@Suite(.serialized)
+struct PostgresTests {
+  @Test func typesErrorsBySQLSTATE() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    try await database.owner.run { connection in
+      try connection.query("CREATE TABLE t (a integer PRIMARY KEY CHECK (a > 0))")
+      try connection.query("INSERT INTO t VALUES ($1)", [.integer(1)])
+      let cases: [(sql: String, code: DatabaseError.Code)] = [
+        ("INSERT INTO t VALUES (1)", .uniqueViolation(constraint: "t_pkey")),
+        ("INSERT INTO t VALUES (0)", .checkViolation(constraint: "t_a_check")),
+        ("SELECT * FROM nowhere", .undefinedTable), ("SELEKT", .other(sqlState: "42601")),
+      ]
+      for (sql, code) in cases {
+        var found: DatabaseError.Code?
+        do throws(DatabaseError) { try connection.query(sql) } catch { found = error.code }
+        #expect(found == code, "\(sql)")
+      }
+    }
+  }
+
+  @Test func valuesTravelUnharmed() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    let nasty = "'; DROP TABLE x; -- \"é\\\u{1F600}"
+    let row = try await database.owner.run { connection in
+      try connection.query(
+        "SELECT $1::text AS a, $2::bytea AS b, $3::bigint AS c, $4::bool AS d, $5::text AS e, ($6::text[])[2] AS f",
+        [.text(nasty), .bytes([0, 1, 255]), .integer(.min), .bool(true), .null, .textArray(["x", nasty])]
+      ).first
+    }
+    let found = try #require(row)
+    #expect(try found.text("a") == nasty)
+    #expect(try found.bytes("b") == [0, 1, 255])
+    #expect(try found.integer("c") == .min)
+    #expect(try found.bool("d"))
+    #expect(found.optionalText("e") == nil)
+    #expect(try found.text("f") == nasty)
+  }
+
+  @Test func anErrorRollsTheTransactionBack() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    struct Stop: Error {}
+    try await database.owner.run { try $0.script("CREATE TABLE t (a integer)") }
+    await #expect(throws: Stop.self) {
+      try await database.owner.transaction { connection in
+        try connection.query("INSERT INTO t VALUES (1)")
+        throw Stop()
+      }
+    }
+    let count = try await database.owner.run { try $0.query("SELECT count(*) AS n FROM t").first?.integer("n") }
+    #expect(count == 0)
+  }
+
+  @Test func aLostConnectionIsMadeAnew() async throws {
+    let database = try await TestDatabase.make()
+    let pool = Pool(conninfo: "\(TestDatabase.server) dbname=\(database.name)", connections: 1)
+    defer {
+      pool.close()
+      database.owner.close()
+    }
+    let pid = try await pool.run { try $0.query("SELECT pg_backend_pid() AS pid").first?.integer("pid") }
+    try await database.owner.run { _ = try $0.query("SELECT pg_terminate_backend($1)", [.integer(try #require(pid))]) }
+    await #expect(throws: DatabaseError.self) { try await pool.run { _ = try $0.query("SELECT 1") } }
+    let again = try await pool.run { try $0.query("SELECT 7 AS n").first?.integer("n") }
+    #expect(again == 7)
+  }
+}
+
+@Suite(.serialized)
+struct MigrationTests {
+  @Test func areAppliedOnceAndTheVersionIsTheBuilds() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    let migrator = try Migrator(pool: database.owner, folder: TestDatabase.migrations)
+    #expect(try await migrator.run() == Array(1...Migrator.version))
+    #expect(try await migrator.run() == [])
+    #expect(try Migrator.load(TestDatabase.migrations).count == Migrator.version)
+    try await Register(pool: database.owner, node: "n").checkVersion()
+  }
+
+  @Test func refuseANewerDatabaseAndAChangedText() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    try await database.migrate()
+    let migrator = try Migrator(pool: database.owner, folder: TestDatabase.migrations)
+    try await database.owner.run { try $0.query("UPDATE schema_migration SET checksum = repeat('0', 64)") }
+    await #expect(throws: Migrator.Failure.self) { try await migrator.run() }
+    let newer = try await TestDatabase.make()
+    defer { newer.owner.close() }
+    try await newer.migrate()
+    try await newer.owner.run {
+      try $0.query("INSERT INTO schema_migration VALUES (99, 'future', repeat('0', 64), now())")
+    }
+    let other = try Migrator(pool: newer.owner, folder: TestDatabase.migrations)
+    await #expect(throws: Migrator.Failure.self) { try await other.run() }
+    await #expect(throws: Migrator.Failure.self) { try await Register(pool: newer.owner, node: "n").checkVersion() }
+  }
+
+  @Test func everyTableAndColumnSaysWhatItMeans() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    try await database.migrate()
+    let silent = try await database.owner.run { connection in
+      try connection.query(
+        """
+        SELECT c.relname || '.' || a.attname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+          AND col_description(c.oid, a.attnum) IS NULL
+        UNION SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
+          AND c.relkind IN ('r', 'p') AND obj_description(c.oid) IS NULL
+        """
+      ).map { try $0.text("name") }
+    }
+    #expect(silent == [])
+  }
+
+  // LOG-6: least privilege.
+  @Test func theServersRoleCannotAlterTheJournal() async throws {
+    let database = try await TestDatabase.make()
+    try await database.migrate()
+    let server = database.asServer()
+    defer {
+      server.close()
+      database.owner.close()
+    }
+    let register = Register(pool: server, node: "n")
+    try await register.indexJournal([
+      (
+        position: 0, time_us: 1, kind: "statement", act: "x", author: "a", service: nil, text: "{}",
+        leaf: [UInt8](repeating: 0, count: 32)
+      )
+    ])
+    #expect(try await register.journalIndexSize() == 1)
+    for sql in [
+      "UPDATE journal SET author = 'b'", "DELETE FROM journal", "TRUNCATE journal", "DROP TABLE journal",
+      "DELETE FROM accreditation", "DELETE FROM recording", "CREATE TABLE mine (a integer)",
+    ] {
+      await #expect(throws: DatabaseError.self, "\(sql)") { try await server.run { _ = try $0.query(sql) } }
+    }
+  }
+}

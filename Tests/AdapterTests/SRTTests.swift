@@ -1,0 +1,102 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import SRT
+
+@Suite(.serialized)
+struct SRTTests {
+  init() throws { try SRTLibrary.start() }
+
+  private func accept(_ listener: borrowing SRTListener) -> SRTSocket? {
+    for _ in 0..<1000 {
+      if let socket = listener.accept() { return socket }
+      usleep(10_000)
+    }
+    return nil
+  }
+
+  /// Calls from another thread, as `call` waits; returns what the caller saw.
+  private func call(_ port: UInt16, passphrase: String?, streamID: String = "#!::u=C") -> Task<String, Never> {
+    Task.detached {
+      // libsrt waits: on a thread of its own, not in the cooperative pool.
+      await withCheckedContinuation { continuation in
+        Thread.detachNewThread {
+          continuation.resume(returning: Self.callAndSend(port, passphrase: passphrase, streamID: streamID))
+        }
+      }
+    }
+  }
+
+  private static func callAndSend(_ port: UInt16, passphrase: String?, streamID: String) -> String {
+    do throws(SRTError) {
+      let socket = try SRTSocket.call(
+        CallOptions(host: "127.0.0.1", port: port, streamID: streamID, passphrase: passphrase))
+      let bytes = [UInt8](repeating: 0x47, count: 1316)
+      for _ in 0..<50 { try send(bytes, socket) }
+      for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(20_000) }
+      return "sent"
+    } catch {
+      return error.message
+    }
+  }
+
+  private static func send(_ bytes: [UInt8], _ socket: borrowing SRTSocket) throws(SRTError) {
+    var failure: SRTError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(SRTError) { try socket.send(buffer, inOrder: false) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  @Test func deliversWhatWasSentWithItsSequence() async throws {
+    let seen = Mutex<[String]>([])
+    let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
+      seen.withLock { $0.append("\(request.peer.host) \(request.streamID)") }
+      return .exchangeKeys(passphrase: "correct horse battery")
+    }
+    let caller = call(listener.port, passphrase: "correct horse battery")
+    guard let socket = accept(listener) else {
+      Issue.record("not accepted")
+      return
+    }
+    var sequences: [UInt32] = []
+    var ended = false
+    withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 16) { buffer in
+      for _ in 0..<400 where !ended {
+        switch socket.receive(into: buffer) {
+        case .message(let length, let sequence):
+          #expect(length == 1316 && buffer[0] == 0x47)
+          sequences.append(sequence)
+        case .nothing: usleep(10_000)
+        case .ended: ended = true
+        }
+      }
+    }
+    #expect(await caller.value == "sent")
+    #expect(ended)
+    #expect(sequences.count == 50)
+    #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $1 == ($0 + 1) & 0x7FFF_FFFF })
+    #expect(seen.withLock { $0 } == ["127.0.0.1 #!::u=C"])
+  }
+
+  // A refusal looks the same whether the passphrase is wrong or nobody could know it; clear text never enters.
+  @Test func refusesWrongPassphrasesAndClearText() async throws {
+    let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
+      .exchangeKeys(passphrase: request.streamID.contains("known") ? "the right passphrase" : UUID().uuidString)
+    }
+    let wrong = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=known").value
+    let unknown = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=other").value
+    let clearKnown = await call(listener.port, passphrase: nil, streamID: "#!::u=known").value
+    let clearUnknown = await call(listener.port, passphrase: nil, streamID: "#!::u=other").value
+    #expect(wrong != "sent" && clearKnown != "sent")
+    #expect(wrong == unknown && clearKnown == clearUnknown)
+    let accepted = listener.accept() != nil
+    #expect(!accepted)
+  }
+
+  @Test func refusesBeforeTheKeyExchange() async throws {
+    let listener = try SRTListener(host: "127.0.0.1", port: 0) { _ in .refuse }
+    #expect(await call(listener.port, passphrase: "whatever it may be").value != "sent")
+  }
+}

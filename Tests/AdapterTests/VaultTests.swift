@@ -1,0 +1,191 @@
+import Crypto
+import Footage
+import Foundation
+import Journal
+import Synchronization
+import Testing
+
+@testable import Vault
+
+/// A folder that is gone after the test.
+final class Folder {
+  let path = NSTemporaryDirectory() + "plastron-vault-" + UUID().uuidString
+  init() throws { try Directories.make(path) }
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+struct FootageWriterTests {
+  private let part = "0f0e0d0c-0b0a-4908-8706-050403020100"
+  private let key = SymmetricKey(size: .bits256)
+
+  private func header() -> PartHeader {
+    PartHeader(
+      part: UUIDText.binary(part) ?? [], recording: .init(repeating: 2, count: 16), incident: .init(repeating: 3, count: 16),
+      service: .init(repeating: 4, count: 16), localDay: 20_261_121, created_us: 1,
+      previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 5, count: 60), sealedFacts: [])
+  }
+
+  private func media(_ sequence: UInt64) -> ChunkContent {
+    ChunkContent(
+      kind: .media, epoch: 1, packetCount: 1, firstSequence: sequence, firstArrival_us: Int64(sequence),
+      lastArrival_us: Int64(sequence), plaintext: [UInt8](repeating: UInt8(truncatingIfNeeded: sequence), count: 900))
+  }
+
+  private func close() -> ChunkContent {
+    ChunkContent(kind: .close, epoch: 1, firstArrival_us: 9, lastArrival_us: 9, plaintext: [])
+  }
+
+  private func write(_ folder: String, _ count: UInt64, closed: Bool) {
+    let writer = FootageWriter(root: folder) { _ in }
+    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    for sequence in 0..<count { _ = writer.submit(.append(part: part, media(sequence))) }
+    if closed { _ = writer.submit(.close(part: part, close())) }
+    writer.stop()
+  }
+
+  @Test func tellsChunksOnlyOnceTheyAreFlushed() throws {
+    let folder = try Folder()
+    let told = Mutex<[String]>([])
+    let writer = FootageWriter(root: folder.path) { outcome in
+      told.withLock { list in
+        switch outcome {
+        case .opened: list.append("opened")
+        case .committed(let chunks): list.append("committed \(chunks.count)")
+        case .closed(_, let count, _, _): list.append("closed \(count)")
+        case .failing, .mended: list.append("failing")
+        }
+      }
+    }
+    #expect(writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil)))
+    #expect(writer.submit(.append(part: part, media(0))))
+    #expect(writer.submit(.close(part: part, close())))
+    writer.stop()
+    #expect(told.withLock { $0 } == ["opened", "committed 2", "closed 2"])
+  }
+
+  // REC-11: a cut at every byte of the end; recovery keeps the longest valid prefix and sets the rest aside.
+  @Test func recoversFromEveryTornEnd() throws {
+    let folder = try Folder()
+    write(folder.path, 3, closed: false)
+    let path = folder.path + "/2026/p.plm"
+    let whole = try Directories.read(path, limit: 1 << 20)
+    let chunk = ChunkHeader.fixedLength + 900 + ChunkHeader.tagLength
+    let start = whole.count - 2 * chunk
+    for length in stride(from: start, through: whole.count, by: 13) {
+      let copy = folder.path + "/cut-\(length).plm"
+      try Directories.replace(copy, with: Array(whole[..<length]))
+      let recovered = try PartRecovery.recover(copy, part: part, key: key)
+      let kept = start + (length - start) / chunk * chunk
+      #expect(recovered.length == Int64(kept))
+      #expect(try Directories.read(copy, limit: 1 << 20) == Array(whole[..<kept]))
+      #expect(recovered.torn_bytes == Int64(length - kept))
+      if length > kept {
+        #expect(try Directories.read(copy + ".torn-1", limit: 1 << 20) == Array(whole[kept..<length]))
+      }
+    }
+  }
+
+  @Test func goesOnAfterARecoveryWithoutRepeatingANonce() throws {
+    let folder = try Folder()
+    write(folder.path, 2, closed: false)
+    let path = folder.path + "/2026/p.plm"
+    let recovered = try PartRecovery.recover(path, part: part, key: key)
+    let writer = FootageWriter(root: folder.path) { _ in }
+    _ = writer.submit(.resume(part: part, path: "2026/p.plm", chain: recovered.chain, key: key))
+    _ = writer.submit(.append(part: part, media(2)))
+    _ = writer.submit(.close(part: part, close()))
+    writer.stop()
+    var reader = try PartReader(path: path, key: key)
+    var nonces: Set<[UInt8]> = []
+    var kinds: [ChunkKind] = []
+    while let items = try reader.next() {
+      for item in items {
+        nonces.insert(item.header.nonce)
+        kinds.append(item.header.kind)
+      }
+    }
+    #expect(kinds == [.media, .media, .media, .close])
+    #expect(nonces.count == 4 && reader.state.isClosed)
+  }
+
+  @Test func aFolderThatCannotBeWrittenIsToldAndDropsNobodyElse() throws {
+    let folder = try Folder()
+    try Directories.replace(folder.path + "/blocked", with: [1])
+    let told = Mutex<[String]>([])
+    let writer = FootageWriter(root: folder.path) { outcome in
+      told.withLock { list in
+        if case .failing(let part, _) = outcome { list.append("failing \(part)") }
+        if case .closed(let part, _, _, _) = outcome { list.append("closed \(part)") }
+      }
+    }
+    _ = writer.submit(.open(part: "bad", path: "blocked/p.plm", header: header(), key: key, after: nil))
+    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    _ = writer.submit(.append(part: "bad", media(0)))
+    _ = writer.submit(.append(part: part, media(0)))
+    _ = writer.submit(.close(part: part, close()))
+    writer.stop()
+    #expect(told.withLock { $0 } == ["failing bad", "closed \(part)"])
+  }
+}
+
+struct KeyRingTests {
+  @Test func aDestroyedDayKeyOpensNothingAnyMore() throws {
+    let folder = try Folder()
+    let master = folder.path + "/master.key"
+    try KeyRing.createMasterKey(at: master)
+    let ring = try KeyRing(masterKeyPath: master, folder: folder.path + "/days")
+    let part = [UInt8](repeating: 1, count: 16)
+    let (key, wrapped) = try ring.newPartKey(service: "s", day: "2026-01-01", part: part)
+    let again = try KeyRing(masterKeyPath: master, folder: folder.path + "/days")
+    #expect(try again.openPartKey(wrapped, service: "s", day: "2026-01-01", part: part) == key)
+    #expect(throws: (any Error).self) {
+      try again.openPartKey(wrapped, service: "s", day: "2026-01-01", part: [UInt8](repeating: 2, count: 16))
+    }
+    try again.destroyDayKey(service: "s", day: "2026-01-01")
+    #expect(throws: (any Error).self) { try again.openPartKey(wrapped, service: "s", day: "2026-01-01", part: part) }
+    #expect(Directories.names(in: folder.path + "/days") == [])
+  }
+}
+
+struct JournalFileTests {
+  private func entry(_ act: String) -> JournalEntry {
+    JournalEntry(kind: .statement, act: act, time_us: 1, author: "test", service: nil, facts: [:], salt: "00")
+  }
+
+  private func open(_ folder: Folder) throws -> JournalFile {
+    try JournalFile(folder: folder.path + "/journal", origin: "test", signingKeyPath: folder.path + "/key")
+  }
+
+  @Test func growsOverRestartsUnderOneKey() async throws {
+    let folder = try Folder()
+    let first = try open(folder)
+    for number in 0..<5 { #expect(try await first.append(entry("a\(number)")).position == UInt64(number)) }
+    let mark = first.mark
+    first.stop()
+    let second = try open(folder)
+    #expect(second.mark.size == 5 && second.mark.root == mark.root)
+    #expect(try await second.append(entry("b")).position == 5)
+    second.stop()
+  }
+
+  // P8: a journal that lost signed entries is not gone on with.
+  @Test func refusesToSignASmallerTree() async throws {
+    let folder = try Folder()
+    let journal = try open(folder)
+    for _ in 0..<3 { _ = try await journal.append(entry("a")) }
+    journal.stop()
+    let path = folder.path + "/journal/entries"
+    let bytes = try Directories.read(path, limit: 1 << 20)
+    try Directories.replace(path, with: Array(bytes.dropLast(10)))
+    #expect(throws: VaultError.self) { try open(folder) }
+  }
+
+  // P7: an entry that cannot be written fails the act.
+  @Test func anEntryTooLongIsRefused() async throws {
+    let folder = try Folder()
+    let journal = try open(folder)
+    defer { journal.stop() }
+    await #expect(throws: (any Error).self) { try await journal.append(entry(String(repeating: "x", count: 70_000))) }
+    #expect(try await journal.append(entry("a")).position == 0)
+  }
+}

@@ -1,0 +1,205 @@
+import Testing
+
+@testable import Doctrine
+
+struct TermTests {
+  private func regime(_ name: String) throws -> Regime { try #require(Regime.named(name)) }
+
+  // RET-3: the same day N months later, or the last day of that month.
+  @Test(arguments: [
+    ("2026-08-31", "bwc-six-months", "2027-02-28"), ("2027-08-31", "bwc-six-months", "2028-02-29"),
+    ("2026-01-31", "pn-gn", "2026-02-28"), ("2026-03-31", "pm", "2026-04-30"), ("2026-12-15", "pn-gn", "2027-01-15"),
+    ("2026-11-30", "ap", "2027-02-28"), ("2026-02-28", "sp", "2026-08-28"), ("2028-02-29", "bwc-six-months", "2028-08-29"),
+  ])
+  func endsOnTheCalendarDay(_ day: String, _ name: String, _ end: String) throws {
+    let recorded = try #require(LocalDate(day))
+    #expect(Term(recordedOn: recorded, under: try regime(name)).endDay.description == end)
+  }
+
+  @Test func isDueFromItsEndDayAndNotBefore() throws {
+    let term = Term(recordedOn: LocalDate(year: 2026, month: 5, day: 10), under: try regime("bwc-six-months"))
+    #expect(!term.isDue(on: LocalDate(year: 2026, month: 11, day: 9)))
+    #expect(term.isDue(on: LocalDate(year: 2026, month: 11, day: 10)))
+  }
+
+  @Test func daysRoundTripOverFourCenturies() {
+    for number in stride(from: -80_000, through: 80_000, by: 7) {
+      #expect(LocalDate(daysSince1970: number).daysSince1970 == number)
+    }
+    #expect(LocalDate(daysSince1970: 0).description == "1970-01-01")
+    #expect(LocalDate("2026-02-29") == nil)
+  }
+}
+
+struct LegalCalendarTests {
+  /// France in 2026: summer time from 29 March 01:00 UTC to 25 October 01:00 UTC.
+  private let france = LegalCalendar(
+    initialOffset_s: 3600,
+    transitions: [.init(from_s: 1_774_746_000, offset_s: 7200), .init(from_s: 1_792_890_000, offset_s: 3600)])
+
+  // MET-4: both changes of legal time.
+  @Test(arguments: [
+    (1_774_745_999, "2026-03-29", 3600), (1_774_746_000, "2026-03-29", 7200),
+    (1_792_889_999, "2026-10-25", 7200), (1_792_890_000, "2026-10-25", 3600),
+    (1_782_864_000 - 1, "2026-07-01", 7200), (1_782_856_800 - 1, "2026-06-30", 7200), (1_782_856_800, "2026-07-01", 7200),
+  ])
+  func knowsTheLocalDay(_ seconds: Int64, _ day: String, _ offset: Int64) {
+    let time = UTCTime(microseconds: seconds * 1_000_000)
+    #expect(france.offset(at: time) == offset)
+    #expect(france.day(of: time).description == day)
+  }
+
+  @Test func aDayBeginsAtLocalMidnight() {
+    for day in ["2026-03-28", "2026-03-29", "2026-03-30", "2026-10-25", "2026-10-26", "2026-12-31"] {
+      guard let date = LocalDate(day) else { continue }
+      let start = france.start(of: date)
+      #expect(france.day(of: start) == date)
+      #expect(france.day(of: UTCTime(microseconds: start.microseconds - 1)) == date.adding(days: -1))
+    }
+  }
+
+  @Test func theDayOfTheChangeHasTwentyFiveHours() {
+    let long = france.start(of: LocalDate(year: 2026, month: 10, day: 26)).seconds
+      - france.start(of: LocalDate(year: 2026, month: 10, day: 25)).seconds
+    let short = france.start(of: LocalDate(year: 2026, month: 3, day: 30)).seconds
+      - france.start(of: LocalDate(year: 2026, month: 3, day: 29)).seconds
+    #expect(long == 25 * 3600 && short == 23 * 3600)
+  }
+}
+
+struct IncidentMachineTests {
+  private let incident = IncidentID("i1")
+  private func at(_ seconds: Int64) -> MonotonicTime { MonotonicTime(microseconds: seconds * 1_000_000) }
+
+  /// A machine whose incident is open since second 100, under activation "a".
+  private func opened() -> IncidentMachine {
+    var machine = IncidentMachine()
+    let decision = machine.streamArrived(activation: "a", at: at(100))
+    #expect(decision == .open)
+    machine.incidentOpened(incident, activation: "a")
+    return machine
+  }
+
+  @Test(arguments: [(Int64(20_000), Int64(15), ClosingCause.endedByWearer), (5_000_000, 120, .linkLost)])
+  func aStopClosesSoonAndALostLinkLater(_ age_us: Int64, _ delay_s: Int64, _ cause: ClosingCause) {
+    var machine = opened()
+    machine.streamEnded(lastPacketAge_us: age_us, at: at(200))
+    let early = machine.timePassed(at: at(200 + delay_s - 1))
+    #expect(early == nil)
+    let closed = machine.timePassed(at: at(200 + delay_s))
+    #expect(closed?.0 == incident && closed?.1 == cause)
+  }
+
+  @Test func aReconnectionContinuesTheIncident() {
+    var machine = opened()
+    machine.streamEnded(lastPacketAge_us: 5_000_000, at: at(200))
+    let decision = machine.streamArrived(activation: "a", at: at(250))
+    #expect(decision == .rejoin(incident))
+    let closed = machine.timePassed(at: at(1000))
+    #expect(closed == nil)
+  }
+
+  @Test func aCloseStaysClosed() {
+    var machine = opened()
+    let closed = machine.closeRequested(incident, at: at(200))
+    #expect(closed)
+    // It goes on calling: each call pushes the quiet time back.
+    for second in Int64(201)...239 {
+      let decision = machine.streamArrived(activation: "a", at: at(second))
+      #expect(decision == .refuseClosed)
+    }
+    let other = machine.streamArrived(activation: "b", at: at(240))
+    #expect(other == .open)
+  }
+
+  @Test func aQuietTimeOpensAgain() {
+    var machine = opened()
+    _ = machine.closeRequested(incident, at: at(200))
+    let decision = machine.streamArrived(activation: nil, at: at(210))
+    #expect(decision == .open)
+  }
+
+  @Test func aTimeoutDoesNotHoldTheNextActivationBack() {
+    var machine = opened()
+    machine.streamEnded(lastPacketAge_us: 0, at: at(200))
+    _ = machine.timePassed(at: at(215))
+    let decision = machine.streamArrived(activation: "a", at: at(216))
+    #expect(decision == .open)
+  }
+
+  @Test func aCloseOfAnotherIncidentChangesNothing() {
+    var machine = opened()
+    let closed = machine.closeRequested(IncidentID("other"), at: at(200))
+    let kept = machine.incident
+    #expect(!closed && kept == incident)
+  }
+}
+
+struct RightsTests {
+  private let service = ServiceID("s")
+  private let now = UTCTime(microseconds: 1_000_000)
+
+  private func actor(_ role: Role, service: String = "s", until: Int64 = 2_000_000) -> Actor {
+    Actor(
+      account: AccountID("a"), name: "a",
+      accreditations: [
+        Accreditation(
+          id: AccreditationID("x"), role: role, service: ServiceID(service), act: "act",
+          from: UTCTime(microseconds: 0), until: UTCTime(microseconds: until))
+      ])
+  }
+
+  private func object(open: Bool = true, threat: Bool = true, regime: String = "bwc-six-months") throws -> ActObject {
+    ActObject(
+      service: service, regime: try #require(Regime.named(regime)), recordingIsOpen: open,
+      live: LiveAuthorization(recordingIsOpen: open, openThreat: threat ? ThreatID("t") : nil))
+  }
+
+  private func code(_ decision: Decision) -> String? {
+    if case .refused(let refusal) = decision { refusal.code } else { nil }
+  }
+
+  @Test(arguments: Act.allCases, Role.allCases)
+  func everyRefusalNamesItsArticle(_ act: Act, _ role: Role) throws {
+    for (open, threat) in [(true, true), (true, false), (false, false)] {
+      if case .refused(let refusal) = may(actor(role), act, try object(open: open, threat: threat), at: now) {
+        #expect(!refusal.article.isEmpty && refusal.sentence.hasPrefix("Refusé"))
+      }
+    }
+  }
+
+  // LIVE-1, LIVE-3.
+  @Test func liveIsForOperatorsWhileAThreatIsOpen() throws {
+    #expect(code(may(actor(.operator), .watchLive, try object(), at: now)) == nil)
+    #expect(code(may(actor(.operator), .watchLive, try object(threat: false), at: now)) == "no-threat")
+    #expect(code(may(actor(.operator), .watchLive, try object(open: false), at: now)) == "recording-closed")
+    for role in Role.allCases where role != .operator {
+      #expect(code(may(actor(role), .watchLive, try object(), at: now)) == "missing-right", "\(role)")
+    }
+  }
+
+  // ACC-1, ACC-7.
+  @Test func anAccreditationHasAPlaceAndAnEnd() throws {
+    #expect(code(may(actor(.operator, service: "other"), .seeWall, try object(), at: now)) == "other-service")
+    #expect(code(may(actor(.operator, until: 500_000), .seeWall, try object(), at: now)) == "accreditation-ended")
+  }
+
+  @Test func onlyAnAuditorReadsTheRegisterAndAnAdministratorSeesNothing() throws {
+    for role in Role.allCases {
+      #expect((code(may(actor(role), .readRegister, try object(), at: now)) == nil) == (role == .auditor))
+    }
+    for act in Act.allCases { #expect(code(may(actor(.administrator), act, try object(), at: now)) != nil) }
+  }
+
+  // ACC-3.
+  @Test func anOpenIncidentIsNotExtracted() throws {
+    #expect(code(may(actor(.head), .extract, try object(open: true), at: now)) == "incident-open")
+    #expect(code(may(actor(.head), .extract, try object(open: false, threat: false), at: now)) == nil)
+  }
+
+  @Test func theRegimeSaysWhetherTheCommandRoomDeclares() throws {
+    #expect(code(may(actor(.operator), .declareThreat, try object(), at: now)) == nil)
+    #expect(
+      code(may(actor(.operator), .declareThreat, try object(regime: "pn-gn"), at: now)) == "declaration-by-wearer-only")
+  }
+}
