@@ -11,7 +11,7 @@ ONCE ?=
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
 
-.PHONY: build demo test test-swift test-end-to-end fuzz format lint bench deps test-deps clean
+.PHONY: build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench deps test-deps clean
 
 build:
 	swift build $(SWIFT_FLAGS)
@@ -31,7 +31,7 @@ test-deps: deps
 demo: deps build
 	$(PROGRAM) demo --data $(DATA) --ingest-port $(INGEST_PORT) --console-port $(CONSOLE_PORT) --device-port $(DEVICE_PORT) $(if $(ONCE),--once)
 
-test: test-deps test-swift test-end-to-end
+test: test-deps test-swift test-end-to-end test-fuzz
 
 test-swift:
 	swift build --build-tests $(SWIFT_FLAGS)
@@ -39,6 +39,9 @@ test-swift:
 
 test-end-to-end:
 	.venv/bin/pytest -q Tests/EndToEnd Tests/independent Tests/lint
+
+test-fuzz:
+	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 10
 
 fuzz: build
 	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 60

@@ -58,9 +58,13 @@ package struct ConsoleService: Sendable {
     while !Task.isCancelled {
       do {
         try await keeper.notices { notice in
-          guard case .wall(let state) = notice else { return }
-          wall.publish(state)
-          await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)))
+          switch notice {
+          case .wall(let state):
+            wall.publish(state)
+            await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)))
+          case .cut(let viewing): await hub.cut(viewing)
+          case .heartbeat: break
+          }
         }
       } catch {
         logger.debug("keeper away", metadata: ["error": "\(error)"])

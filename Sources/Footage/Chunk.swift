@@ -147,7 +147,11 @@ package struct ChainState: Equatable, Sendable {
   ///
   /// - Returns: the bytes to append to the file.
   package mutating func seal(_ content: ChunkContent, key: SymmetricKey) throws -> [UInt8] {
-    precondition(content.plaintext.count <= ChunkHeader.maximumPlaintext_bytes)
+    guard content.plaintext.count <= ChunkHeader.maximumPlaintext_bytes else {
+      throw FootageError(
+        .tooLarge, offset: 0,
+        "chunk of \(content.plaintext.count) bytes, at most \(ChunkHeader.maximumPlaintext_bytes)")
+    }
     let nonce = AES.GCM.Nonce()
     let header = ChunkHeader(
       kind: content.kind, index: nextIndex, epoch: content.epoch, packetCount: content.packetCount,

@@ -25,17 +25,35 @@ package struct PartScanner: Sendable {
 
   private var buffer: [UInt8] = []
   private let key: SymmetricKey?
+  /// Found after chunks that were handed out; thrown when more is asked for.
+  private var failure: FootageError?
 
   package init(key: SymmetricKey?) { self.key = key }
 
   /// Takes the next bytes of the file and returns the chunks they complete.
+  ///
+  /// Chunks before a fault are handed out; the fault is thrown by this call where there are none, else by the next.
   package mutating func push(_ bytes: some Sequence<UInt8>) throws(FootageError) -> [Item] {
+    if let failure { throw failure }
     buffer.append(contentsOf: bytes)
     var items: [Item] = []
+    do throws(FootageError) {
+      try scan(into: &items)
+    } catch {
+      failure = error
+      if items.isEmpty { throw error }
+    }
+    return items
+  }
+
+  /// Throws the fault that the last ``push(_:)`` held back, if any.
+  package func checkHeldFailure() throws(FootageError) { if let failure { throw failure } }
+
+  private mutating func scan(into items: inout [Item]) throws(FootageError) {
     var cursor = 0
     defer { buffer.removeFirst(cursor) }
     if header == nil {
-      guard let length = try Self.headerLength(buffer), buffer.count >= length else { return [] }
+      guard let length = try Self.headerLength(buffer), buffer.count >= length else { return }
       let decoded = try PartHeader.decode(buffer)
       header = decoded.header
       chain = ChainState(header: decoded.header)
@@ -61,7 +79,6 @@ package struct PartScanner: Sendable {
       validLength += next.chunkLength
       cursor += next.chunkLength
     }
-    return items
   }
 
   private static func headerLength(_ bytes: [UInt8]) throws(FootageError) -> Int? {

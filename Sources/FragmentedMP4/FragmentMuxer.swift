@@ -27,6 +27,8 @@ package struct FragmentMuxer: Sendable {
   private static let maximumDuration_90k: Int64 = 10 * MediaTime90k.ticksPerSecond
   /// Samples held for one fragment at the most (a camera that never sends a key frame again).
   private static let maximumHeldSamples = 4096
+  /// Two seconds of pictures wait for a stream that the program names and that does not come.
+  private static let maximumEarlyUnits = 60
 
   private let cut: Cut
   private let keepsSound: Bool
@@ -41,6 +43,10 @@ package struct FragmentMuxer: Sendable {
   private var duration: Int64 = Self.assumedDuration_90k
   private var pictures: [Sample] = []
   private var sounds: [Sample] = []
+  /// Streams of the program whose configuration is waited for, a moment, before the file begins.
+  private var expected: Set<UInt16> = []
+  /// Units that came before every stream was known.
+  private var early: [AccessUnit] = []
   private var videoPID: UInt16?
   private var audioPID: UInt16?
 
@@ -53,6 +59,9 @@ package struct FragmentMuxer: Sendable {
     switch event {
     case .damage:
       return []
+    case .program(let pids):
+      expected = Set(pids)
+      return []
     case .configured(let pid, let configuration):
       guard configuration.isVideo || keepsSound else { return [] }
       if configuration.isVideo, let videoPID, videoPID != pid, tracks[videoPID] != nil { return [] }
@@ -62,14 +71,31 @@ package struct FragmentMuxer: Sendable {
       needsStart = true
       return flushed
     case .accessUnit(let unit):
-      if unit.pid == videoPID { return picture(unit) }
-      if unit.pid == audioPID, keepsSound { return sound(unit) }
-      return []
+      guard keepsSound, tracks.isEmpty else { return write(unit) }
+      // The first start: a file that began without its sound could not take it up later.
+      early.append(unit)
+      guard knowsAllStreams || early.count >= Self.maximumEarlyUnits else { return [] }
+      return writeEarly()
     }
   }
 
+  private var knowsAllStreams: Bool { expected.allSatisfy { configurations[$0] != nil } }
+
+  private mutating func writeEarly() -> [MuxerOutput] {
+    let units = early
+    early = []
+    expected = []
+    return units.flatMap { write($0) }
+  }
+
+  private mutating func write(_ unit: AccessUnit) -> [MuxerOutput] {
+    if unit.pid == videoPID { return picture(unit) }
+    if unit.pid == audioPID, keepsSound { return sound(unit) }
+    return []
+  }
+
   /// Puts out what is held: the stream is over.
-  package mutating func finish() -> [MuxerOutput] { flush() }
+  package mutating func finish() -> [MuxerOutput] { writeEarly() + flush() }
 
   private mutating func picture(_ unit: AccessUnit) -> [MuxerOutput] {
     var output: [MuxerOutput] = []

@@ -18,7 +18,18 @@ package enum LogInPolicy {
   package static func isLocked(until: UTCTime?, at now: UTCTime) -> Bool { until.map { now < $0 } ?? false }
 }
 
-/// Log-in tries per address: a bounded count in windows of a minute.
+/// What an account may be called; the register's own rule.
+package enum AccountName {
+  package static func isValid(_ name: String) -> Bool {
+    let units = Array(name.utf8)
+    func isPlain(_ unit: UInt8) -> Bool { (97...122).contains(unit) || (48...57).contains(unit) }
+    guard (2...64).contains(units.count), isPlain(units[0]) else { return false }
+    return units.allSatisfy { isPlain($0) || [0x2E, 0x5F, 0x2D].contains($0) }
+  }
+}
+
+/// Failed log-ins per address: a bounded count in windows of a minute. A whole post may share one address, so
+/// log-ins that succeed do not count.
 package struct AddressLimiter: Sendable {
   package static let triesPerMinute = 20
   private static let maximumAddresses = 10_000
@@ -28,12 +39,22 @@ package struct AddressLimiter: Sendable {
 
   package init() {}
 
+  /// Whether this address may try once more.
   package mutating func allows(_ address: String, at now: UTCTime) -> Bool {
+    turn(at: now)
+    return counts[address, default: 0] < Self.triesPerMinute
+  }
+
+  /// A try of this address failed.
+  package mutating func failed(_ address: String, at now: UTCTime) {
+    turn(at: now)
+    counts[address, default: 0] += 1
+  }
+
+  private mutating func turn(at now: UTCTime) {
     if windowStart.map({ now >= $0.adding(seconds: 60) || now < $0 }) ?? true || counts.count >= Self.maximumAddresses {
       counts.removeAll(keepingCapacity: true)
       windowStart = now
     }
-    counts[address, default: 0] += 1
-    return counts[address, default: 0] <= Self.triesPerMinute
   }
 }

@@ -128,7 +128,7 @@ final class IngestCore {
         let wall = clocks.wall()
         for connection in connections.values where !connection.isLinkTest {
           connection.orderer.timePassed(now: now, into: &connection.assembler)
-          connection.assembler.timePassed(at: wall)
+          connection.assembler.timePassed(at: now)
           handOver(connection)
         }
         for connection in connections.values where connection.ended { end(connection, poll, at: now) }
@@ -215,7 +215,8 @@ final class IngestCore {
     let state = cameras[camera] ?? CameraState(machine: IncidentMachine())
     cameras[camera] = state
     if let id = state.connection, let other = connections[id] {
-      guard now.since(other.lastPacket) >= Self.takeover_us else {
+      // While the disk holds reading back, silence says nothing about the first device.
+      guard writer.hasRoom, now.since(other.lastPacket) >= Self.takeover_us else {
         refuse(
           attempt, admission, "two-devices",
           "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra."
@@ -401,7 +402,7 @@ final class IngestCore {
     for connection in connections.values {
       if connection.isLinkTest {
         if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, poll, at: now) }
-      } else if now.since(connection.lastPacket) >= Self.stuck_us,
+      } else if writer.hasRoom, now.since(connection.lastPacket) >= Self.stuck_us,
         let figures = connection.socket.statistics(), figures.receiveBuffer_bytes > 0
       {
         end(connection, poll, at: now)
@@ -479,6 +480,9 @@ final class IngestCore {
       for state in cameras.values {
         if let known = state.recording { setLive(state, known, false) }
       }
+    case .reportStreams:
+      spool.append(
+        .streaming(cameras.values.compactMap { $0.connection == nil ? nil : $0.recording?.recording }))
     case .resume(let resumed):
       let state = CameraState(
         machine: IncidentMachine(resuming: resumed.incident, activation: resumed.resumed.activation, at: now))

@@ -12,6 +12,8 @@ package enum LoopCommand: Sendable {
   case close(IncidentID, cause: ClosingCause, by: String?)
   case live(RecordingID, open: Bool)
   case allLiveEnds
+  /// Tells the keeper which recordings have a camera connected.
+  case reportStreams
   case resume(ResumedRecording)
 }
 
@@ -68,13 +70,24 @@ package final class IngestLoop: Sendable {
   package func post(_ command: LoopCommand) { commands.withLock { $0.append(command) } }
 
   /// Recovered parts, before the listener opens.
-  package func takeUp(
-    _ part: PartID, _ recovered: PartRecovery.Recovered, path: String, key: PartGrant, recording: RecordingID,
-    indexed: Int64
-  ) {
-    index.resume(part, recording, chunks: recovered.chunks, indexed: indexed)
+  package func takeUp(_ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered) {
+    let part = answer.grant.part
+    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexedChunks)
     _ = writer.submit(
-      .resume(part: part.rawValue, path: path, chain: recovered.chain, key: key.symmetricKey))
+      .resume(part: part.rawValue, path: answer.path, chain: recovered.chain, key: answer.grant.symmetricKey))
+  }
+
+  /// A file that was closed before the index was told: tells it now.
+  package func tellClosed(
+    _ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, incident: IncidentClosed?
+  ) {
+    let part = answer.grant.part
+    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexedChunks)
+    if let incident { index.closesIncident(part, incident) }
+    index.take(
+      .closed(
+        part: part.rawValue, chunkCount: recovered.chain.nextIndex, head: recovered.chain.head,
+        file_bytes: recovered.length))
   }
 
   /// Closes a recovered part whose incident is over.

@@ -44,22 +44,20 @@ package struct IngestService: Sendable {
   /// Runs until cancelled.
   package func run() async throws {
     try SRTLibrary.start()
+    defer { loop.stop() }
+    // What a stop left open comes first: a directive for it must find it.
+    try await takeUpOpenParts()
     let link = KeeperLink(client: keeper, table: table, spool: spool, loop: loop, logger: logger)
     let linked = Task { await link.run() }
-    defer {
-      linked.cancel()
-      loop.stop()
-    }
-    try await takeUpOpenParts()
+    defer { linked.cancel() }
     let port = try loop.start(host: settings.host, port: settings.port)
     logger.notice("listening for cameras", metadata: ["port": "\(port)", "srt": "\(SRTLibrary.version)"])
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
   }
 
-  /// Finds files without a close chunk, of today and the days a recording may have begun on.
+  /// Asks the keeper about every file without a close chunk, and about what only the index believes open.
   private func takeUpOpenParts() async throws {
     let found = OpenParts.find(below: settings.footageRoot, at: clocks.wall())
-    guard !found.isEmpty else { return }
     var answers: [FoundPartAnswer]?
     while answers == nil {
       try Task.checkCancellation()
@@ -71,31 +69,49 @@ package struct IngestService: Sendable {
       }
     }
     for answer in answers ?? [] {
-      guard let part = found.first(where: { $0.part == answer.grant.part }) else { continue }
       do {
-        let recovered = try PartRecovery.recover(
-          settings.footageRoot + "/" + part.path, part: part.part.rawValue, key: answer.grant.symmetricKey)
-        if recovered.torn_bytes > 0 {
-          logger.warning(
-            "a torn end was set aside", metadata: ["part": "\(part.part)", "bytes": "\(recovered.torn_bytes)"])
-        }
-        loop.takeUp(
-          part.part, recovered, path: part.path, key: answer.grant, recording: part.recording,
-          indexed: answer.indexedChunks)
-        let last = UTCTime(microseconds: max(recovered.lastArrival_us, part.created.microseconds))
-        if let resume = answer.resume {
-          loop.post(
-            .resume(
-              ResumedRecording(
-                incident: part.incident, recording: part.recording, service: part.service,
-                current: answer.grant, resumed: resume, lastArrival: last, lastEpoch: recovered.lastEpoch)))
-        } else {
-          loop.closeRecovered(part.part, lastArrival: last, lastEpoch: recovered.lastEpoch, incident: nil)
-        }
+        try takeUp(answer)
       } catch {
-        logger.error("a part could not be taken up", metadata: ["part": "\(part.part)", "error": "\(error)"])
+        logger.error("a part could not be taken up", metadata: ["part": "\(answer.grant.part)", "error": "\(error)"])
+        // Its file cannot say more: the incident must not stay open for that.
+        if let closing = answer.closing { spool.append(.incidentClosed(closed(answer, closing, at: clocks.wall()))) }
       }
     }
+  }
+
+  private func takeUp(_ answer: FoundPartAnswer) throws {
+    let part = answer.grant.part
+    let recovered = try PartRecovery.recover(
+      settings.footageRoot + "/" + answer.path, part: part.rawValue, key: answer.grant.symmetricKey)
+    if recovered.torn_bytes > 0 {
+      logger.warning(
+        "a torn end was set aside", metadata: ["part": "\(part)", "bytes": "\(recovered.torn_bytes)"])
+    }
+    let last = UTCTime(microseconds: max(recovered.lastArrival_us, recovered.header.created_us))
+    if recovered.isClosed {
+      loop.tellClosed(
+        answer, recovered, incident: answer.closing.map { closed(answer, $0, at: last) })
+      return
+    }
+    loop.takeUp(answer, recovered)
+    if let resume = answer.resume {
+      loop.post(
+        .resume(
+          ResumedRecording(
+            incident: answer.incident, recording: answer.recording,
+            service: ServiceID(UUIDText.text(recovered.header.service)), current: answer.grant, resumed: resume,
+            lastArrival: last, lastEpoch: recovered.lastEpoch)))
+    } else {
+      loop.closeRecovered(
+        part, lastArrival: last, lastEpoch: recovered.lastEpoch,
+        incident: answer.closing.map { closed(answer, $0, at: last) })
+    }
+  }
+
+  private func closed(_ answer: FoundPartAnswer, _ closing: PendingClose, at time: UTCTime) -> IncidentClosed {
+    IncidentClosed(
+      incident: answer.incident, recording: answer.recording, camera: closing.camera, at: time, cause: closing.cause,
+      by: closing.by, damage: 0)
   }
 }
 
@@ -117,9 +133,8 @@ enum OpenParts {
   }
 
   private static func open(_ root: String, _ path: String) -> FoundPart? {
-    guard var reader = try? PartReader(path: root + "/" + path, key: nil) else { return nil }
-    while let items = try? reader.next(), !items.isEmpty {}
-    guard !reader.state.isClosed, let header = reader.state.header else { return nil }
+    guard !PartReader.endsWithClose(root + "/" + path), let header = try? PartReader.header(of: root + "/" + path)
+    else { return nil }
     let day = Int(header.localDay)
     return FoundPart(
       part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),

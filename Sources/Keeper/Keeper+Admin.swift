@@ -44,6 +44,11 @@ extension Keeper {
         throw Problem.badRequest(
           "Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères.")
       }
+      guard AccountName.isValid(name) else {
+        throw Problem.badRequest(
+          "Un identifiant a de 2 à 64 caractères parmi a-z, 0-9, « . », « _ », « - », et commence par une lettre ou un chiffre."
+        )
+      }
       guard let person = try await store.agent(agent) else { throw Problem.notFound("L'agent") }
       let id = AccountID(newID())
       let hash = try PasswordHash.make(password)

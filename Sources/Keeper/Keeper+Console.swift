@@ -16,7 +16,9 @@ extension Keeper {
     switch call {
     case .logIn(let name, let password, let peer): return try await logIn(name, password, peer: peer)
     case .logOut(let token):
-      try await store.deleteSession(Tokens.hash(token))
+      let hash = Tokens.hash(token)
+      try await store.deleteSession(hash)
+      for (id, viewing) in viewings where viewing.session == hash { try await leave(id, cause: "logged-out") }
       return .done
     case .session(let token): return .session(try await session(token).info)
     case .joinLive(let token, let recording): return try await joinLive(try await session(token), recording)
@@ -59,6 +61,7 @@ extension Keeper {
     var account: AccountEntry
     var actor: Actor
     var info: SessionInfo
+    var session: [UInt8]
   }
 
   // ACC-8.
@@ -74,15 +77,19 @@ extension Keeper {
         "Plus de \(AddressLimiter.triesPerMinute) essais par minute depuis cette adresse : attendez une minute. (Wait a minute.)"
       )
     }
-    let account = try await store.account(named: name)
+    // A name that no account can have is looked up as none: it must not be cut at a zero byte on its way.
+    let account = AccountName.isValid(name) ? try await store.account(named: name) : nil
     let hash = account?.passwordHash ?? PasswordHash.decoy
     let matches = await Self.onThread { PasswordHash.matches(password, hash) }
     guard let account, !account.disabled, !LogInPolicy.isLocked(until: account.lockedUntil, at: now) else {
+      addresses.limiter.failed(peer, at: now)
       try await scribe.write(
-        .consultation, "log-in.refused", author: String(name.prefix(64)), service: nil, ["peer": .string(peer)])
+        .consultation, "log-in.refused", author: account?.name ?? "unknown", service: account?.agent.service,
+        ["peer": .string(peer)])
       throw refused
     }
     guard matches else {
+      addresses.limiter.failed(peer, at: now)
       let next = LogInPolicy.afterFailure(attempts: account.failedAttempts, at: now)
       try await store.setLogInState(account.id, failedAttempts: next.attempts, lockedUntil: next.lockedUntil)
       try await scribe.write(
@@ -108,7 +115,8 @@ extension Keeper {
         Tokens.hash(token), at: now, idleSince: now.adding(seconds: -LogInPolicy.sessionIdle_s)),
       let account = try await store.account(id), !account.disabled
     else { throw Problem.unauthenticated }
-    return Person(account: account, actor: account.actor, info: Self.info(account, token: token))
+    return Person(
+      account: account, actor: account.actor, info: Self.info(account, token: token), session: Tokens.hash(token))
   }
 
   private static func info(_ account: AccountEntry, token: String) -> SessionInfo {
@@ -202,7 +210,8 @@ extension Keeper {
       throw Problem.fault
     }
     viewings[viewing] = OpenViewing(
-      recording: recording, account: person.account.id, name: person.account.name, service: service)
+      recording: recording, account: person.account.id, name: person.account.name, service: service,
+      session: person.session, until: basis.until)
     publishWall()
     do {
       try await store.insertViewing(
@@ -232,11 +241,10 @@ extension Keeper {
   }
 
   private func endThreat(_ person: Person, _ id: IncidentID) async throws -> ConsoleReply {
-    guard let incident = active[id], let threat = incident.threat else {
-      throw Problem.notFound("La déclaration de menace")
-    }
+    guard let incident = active[id] else { throw Problem.notFound("L'incident") }
     // Ending is open to whoever may close the incident: it only ever takes sight away.
     try allow(person, .closeIncident, in: incident.entry.service)
+    guard let threat = incident.threat else { throw Problem.notFound("La déclaration de menace") }
     try await scribe.write(
       .modification, "threat.ended", author: person.account.name, service: incident.entry.service,
       ["incident": .string(id.rawValue), "threat": .string(threat.id.rawValue)])
@@ -257,7 +265,12 @@ extension Keeper {
 
   /// Journals the decision, ends live, and has the ingest carry it out.
   func requestClose(_ id: IncidentID, _ cause: ClosingCause, by author: String) async throws {
-    guard let incident = active[id], incident.closing == nil else { return }
+    guard let incident = active[id] else { return }
+    if let closing = incident.closing {
+      // Decided already: told again, in case it was lost on its way.
+      tellIngest(.closeIncident(id, cause: closing.cause, by: closing.by))
+      return
+    }
     try await scribe.write(
       .modification, "incident.close-requested", author: author, service: incident.entry.service,
       ["incident": .string(id.rawValue), "cause": .string(cause.rawValue)])
@@ -266,6 +279,7 @@ extension Keeper {
     tellIngest(.closeIncident(id, cause: cause, by: author))
     await leaveAll(incident.entry.recording, cause: "incident-closed")
     publishWall()
+    try await store.requestClose(id, cause: cause, by: author)
   }
 
   // MARK: Cameras
@@ -391,10 +405,14 @@ extension Keeper {
   private func nextDecodeCheck() async throws -> ConsoleReply {
     guard let recording = try await store.nextDecodeCheck() else { return .read(nil) }
     let parts = try await store.parts(of: recording)
+    guard let grant = try? readGrant(recording, parts.map(\.0)) else {
+      try await store.setDecodeVerdict(recording, verdict: "does-not", detail: "la clé ne peut pas être ouverte")
+      return .read(nil)
+    }
     try await scribe.write(
       .statement, "decode-check", author: "console", service: parts.first?.0.service,
       ["recording": .string(recording.rawValue)])
-    return .read(try readGrant(recording, parts.map(\.0)))
+    return .read(grant)
   }
 
   private func indexFacts(_ person: Person) async throws -> ConsoleReply {
@@ -405,7 +423,7 @@ extension Keeper {
           part: row.0.part, recording: row.recording, path: row.path, state: row.state,
           chunkCount: row.0.chunkCount, chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes,
           segments: row.segments, media_bytes: row.media_bytes)
-      })
+      }, paths: try await store.partPaths())
   }
 
   // MARK: Devices

@@ -6,31 +6,43 @@ internal import Footage
 internal import Foundation
 internal import Journal
 package import Seams
+internal import Vault
 
 /// What the ingest tells, and what it asks when it starts.
 extension Keeper {
   package func answer(_ call: IngestCall) async throws -> IngestReply {
     switch call {
-    case .events(let boot, let events):
-      if ingestBoot != boot {
-        ingestBoot = boot
-        ingestDone = 0
-        ingestJournalled = []
-      }
-      for event in events where event.number > ingestDone {
-        do {
-          try await take(event)
-        } catch {
-          logger.warning("an event waits", metadata: ["number": "\(event.number)", "error": "\(error)"])
-          throw Problem.unavailable("la base ou le journal")
-        }
-        ingestDone = event.number
-        ingestJournalled.remove(event.number)
-      }
-      return .acknowledged(upTo: ingestDone)
+    case .events(let boot, let events): return try await take(events, boot: boot)
     case .found(let parts):
       return .found(try await answer(found: parts))
     }
+  }
+
+  /// One batch at a time: a second one, sent because the answer to the first was late, is told to wait.
+  private func take(_ events: [NumberedEvent], boot: String) async throws -> IngestReply {
+    guard !takesEvents else { throw Problem.unavailable("le keeper") }
+    takesEvents = true
+    defer { takesEvents = false }
+    if ingestBoot != boot {
+      ingestBoot = boot
+      ingestDone = 0
+      ingestJournalled = []
+    }
+    for event in events where event.number > ingestDone {
+      do {
+        try await take(event)
+      } catch  where error is VaultError || store.isTransient(error) {
+        logger.warning(
+          "events wait for database or journal", metadata: ["number": "\(event.number)", "error": "\(error)"])
+        throw Problem.unavailable("la base ou le journal")
+      } catch {
+        // One event that can never be taken must not hold every camera's back; the files have what it says.
+        logger.error("an event was not taken", metadata: ["number": "\(event.number)", "error": "\(error)"])
+      }
+      ingestDone = event.number
+      ingestJournalled.remove(event.number)
+    }
+    return .acknowledged(upTo: ingestDone)
   }
 
   /// Journals once, however often the event is told.
@@ -99,6 +111,9 @@ extension Keeper {
       try await store.insert(refusal)
     case .linkTested(let result):
       lastLinkTest[result.camera] = result
+    case .streaming(let recordings):
+      for (id, incident) in active { active[id]?.streaming = recordings.contains(incident.entry.recording) }
+      publishWall()
     }
   }
 
@@ -170,19 +185,25 @@ extension Keeper {
     publishWall()
   }
 
-  private func ended(_ number: UInt64, _ closed: IncidentClosed) async throws {
+  /// - Parameter number: of the event; nil where the keeper itself finds the incident over.
+  private func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws {
     let known = active[closed.incident]
     let author = closed.by ?? known?.closing?.by ?? (closed.cause == .endedByWearer ? "wearer" : "server")
     active[closed.incident]?.closing = (closed.cause, author)
     publishLive(closed.incident)
     await leaveAll(closed.recording, cause: "incident-closed")
-    try await journalOnce(
-      number, .collection, "incident.closed", author: author, service: known?.entry.service,
-      [
-        "incident": .string(closed.incident.rawValue), "recording": .string(closed.recording.rawValue),
-        "camera": .string(closed.camera.rawValue), "cause": .string(closed.cause.rawValue),
-        "closed_us": .integer(closed.at.microseconds), "damage": .integer(closed.damage),
-      ])
+    let facts: [String: CanonicalJSON] = [
+      "incident": .string(closed.incident.rawValue), "recording": .string(closed.recording.rawValue),
+      "camera": .string(closed.camera.rawValue), "cause": .string(closed.cause.rawValue),
+      "closed_us": .integer(closed.at.microseconds), "damage": .integer(closed.damage),
+    ]
+    if let number {
+      try await journalOnce(
+        number, .collection, "incident.closed", author: author, service: known?.entry.service, facts)
+    } else {
+      try await scribe.write(
+        .collection, "incident.closed", author: author, service: known?.entry.service, facts)
+    }
     var stored = closed
     stored.by = author
     try await store.close(stored)
@@ -204,10 +225,13 @@ extension Keeper {
 
   // MARK: Files found open
 
-  /// The newest part of an incident that is still active goes on; every other is to be closed.
+  /// Answers for the files found open and for what only the index believes open.
+  ///
+  /// The newest part of an incident that is still active goes on; every other is to be closed. A part that is
+  /// open in the index only was closed on disk before that could be told.
   private func answer(found parts: [FoundPart]) async throws -> [FoundPartAnswer] {
     var answers: [FoundPartAnswer] = []
-    for part in parts {
+    for part in parts.sorted(by: { $0.created < $1.created }) {
       guard let binary = UUIDText.binary(part.part.rawValue),
         let key = try? keys.openPartKey(
           part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
@@ -216,25 +240,68 @@ extension Keeper {
         continue
       }
       let known = try await adopt(part, key: key, binary: binary)
-      let newest = parts.filter { $0.recording == part.recording }.max { $0.created < $1.created }
+      let isNewest = !parts.contains { $0.recording == part.recording && $0.created > part.created }
+      active[part.incident]?.streaming = false
+      let closing = isNewest ? pendingClose(part.incident) : nil
       var resume: ResumedIncident?
-      if newest?.part == part.part, let incident = active[part.incident] {
-        let after = part.localDay.adding(days: 1)
+      if isNewest, closing == nil, let incident = active[part.incident] {
         resume = ResumedIncident(
           camera: incident.entry.camera, agent: incident.entry.agent, activation: incident.entry.activation,
-          parts: try partGrants(for: part.service, from: after))
-        active[part.incident]?.streaming = false
+          parts: try partGrants(for: part.service, from: part.localDay.adding(days: 1)))
       }
       answers.append(
         FoundPartAnswer(
-          grant: PartGrant(
-            part: part.part, number: known.number, localDay: part.localDay,
-            dayStart: calendar.start(of: part.localDay),
-            dayEnd: calendar.start(of: part.localDay.adding(days: 1)), key: Blob(key.rawBytes),
-            wrappedKey: part.wrappedKey), indexedChunks: known.chunks, resume: resume))
+          grant: grant(part.part, known.number, part.localDay, key, part.wrappedKey), recording: part.recording,
+          incident: part.incident, path: part.path, indexedChunks: known.chunks, resume: resume, closing: closing))
     }
+    let resumed = Set(answers.filter { $0.resume != nil || $0.closing != nil }.map(\.incident))
+    let told = Set(parts.map(\.part))
+    let openInIndex = try await store.openParts().filter { !told.contains($0.0.id) }
+    for (entry, incident, chunks) in openInIndex {
+      guard
+        let key = try? keys.openPartKey(
+          entry.wrappedKey, service: entry.service.rawValue, day: entry.localDay.description,
+          part: UUIDText.binary(entry.id.rawValue) ?? [])
+      else { continue }
+      let isLast = !openInIndex.contains { $0.0.recording == entry.recording && $0.0.number > entry.number }
+      var closing: PendingClose?
+      if isLast, !resumed.contains(incident), let known = active[incident] {
+        closing =
+          pendingClose(incident)
+          ?? PendingClose(camera: known.entry.camera, cause: .serverRestart, by: nil)
+      }
+      answers.append(
+        FoundPartAnswer(
+          grant: grant(entry.id, entry.number, entry.localDay, key, Blob(entry.wrappedKey)),
+          recording: entry.recording, incident: incident, path: entry.path, indexedChunks: chunks, resume: nil,
+          closing: closing))
+    }
+    try await closeWithoutFile(except: resumed.union(answers.compactMap { $0.closing == nil ? nil : $0.incident }))
     publishWall()
     return answers
+  }
+
+  /// Incidents that are active here and of which no open file is left: they ended while nobody could tell.
+  private func closeWithoutFile(except kept: Set<IncidentID>) async throws {
+    for (id, incident) in active where !kept.contains(id) {
+      try await ended(
+        nil,
+        IncidentClosed(
+          incident: id, recording: incident.entry.recording, camera: incident.entry.camera, at: clock(),
+          cause: incident.closing?.cause ?? .serverRestart, by: incident.closing?.by, damage: 0))
+    }
+  }
+
+  private func pendingClose(_ id: IncidentID) -> PendingClose? {
+    guard let incident = active[id], let closing = incident.closing else { return nil }
+    return PendingClose(camera: incident.entry.camera, cause: closing.cause, by: closing.by)
+  }
+
+  private func grant(_ part: PartID, _ number: Int, _ day: LocalDate, _ key: SymmetricKey, _ wrapped: Blob) -> PartGrant
+  {
+    PartGrant(
+      part: part, number: number, localDay: day, dayStart: calendar.start(of: day),
+      dayEnd: calendar.start(of: day.adding(days: 1)), key: Blob(key.rawBytes), wrappedKey: wrapped)
   }
 
   /// Brings a part into the register that a stop kept from being told: its file says what it is.
@@ -261,6 +328,8 @@ extension Keeper {
         ])
       try await store.open(entry)
       active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
+      // Its grant is used up, whether or not the opening was told.
+      grants[entry.camera]?.removeAll { $0.incident == entry.id }
     }
     try await store.open(
       self.entry(

@@ -41,6 +41,9 @@ package actor Keeper {
     var account: AccountID
     var name: String
     var service: ServiceID
+    var session: [UInt8]
+    /// The accreditation's end: the viewing's too.
+    var until: UTCTime
   }
 
   /// Grants ahead for a camera: an incident and the one after it, through an absence of the keeper.
@@ -48,6 +51,7 @@ package actor Keeper {
   /// Local days a grant covers: today and the two after.
   static let daysAhead = 3
   static let maximumAlarms = 100
+  static let maximumNotices = 4096
   /// An alarm leaves the wall after this time.
   static let alarm_s: Int64 = 600
 
@@ -71,6 +75,7 @@ package actor Keeper {
   var ingestBoot: String?
   var ingestDone: UInt64 = 0
   var ingestJournalled: Set<UInt64> = []
+  var takesEvents = false
   var ingestStreams: [UInt64: AsyncStream<IngestDirective>.Continuation] = [:]
   var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
   var nextStream: UInt64 = 0
@@ -93,8 +98,16 @@ package actor Keeper {
   package func load() async throws {
     for service in try await store.services() { services[service.id] = service }
     for camera in try await store.cameras() { cameras[camera.id] = camera }
-    for (entry, threat) in try await store.activeIncidents() {
-      active[entry.id] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent), threat: threat)
+    for (entry, threat, closing, by) in try await store.activeIncidents() {
+      active[entry.id] = ActiveIncident(
+        entry: entry, agent: try await store.agent(entry.agent), threat: threat,
+        closing: closing.map { ($0, by ?? "keeper") })
+    }
+    let ended = try await store.closeOpenViewings(at: clock())
+    if ended > 0 {
+      try await scribe.write(
+        .consultation, "viewings.ended", author: "keeper", service: nil,
+        ["count": .integer(Int64(ended)), "cause": .string("keeper-restarted")])
     }
     try await scribe.write(
       .statement, "keeper.started", author: "keeper", service: nil, ["node": .string(settings.nodeName)])
@@ -109,6 +122,8 @@ package actor Keeper {
     var turns = 0
     while !Task.isCancelled {
       for stream in ingestStreams.values { stream.yield(.heartbeat) }
+      let now = clock()
+      for (id, viewing) in viewings where viewing.until <= now { try? await leave(id, cause: "accreditation-ended") }
       if turns % 5 == 0 { publishWall() } else { for stream in consoleStreams.values { stream.yield(.heartbeat) } }
       let today = calendar.day(of: clock())
       if grantsDay != today {
@@ -159,9 +174,12 @@ package actor Keeper {
 
   // MARK: The console's stream
 
-  package func consoleNotices() -> AsyncStream<ConsoleNotice> {
-    // The newest wall is all that counts.
-    let (stream, continuation) = AsyncStream<ConsoleNotice>.makeStream(bufferingPolicy: .bufferingNewest(2))
+  package func consoleNotices() async -> AsyncStream<ConsoleNotice> {
+    // A console that comes anew has no viewers yet: those of the one before are gone.
+    for id in viewings.keys { try? await leave(id, cause: "console-restarted") }
+    // A console that does not read for this many notices has lost its seam's heartbeat long before.
+    let (stream, continuation) = AsyncStream<ConsoleNotice>.makeStream(
+      bufferingPolicy: .bufferingNewest(Self.maximumNotices))
     let number = nextStream
     nextStream += 1
     consoleStreams[number] = continuation
@@ -254,6 +272,7 @@ package actor Keeper {
   /// Ends a viewing; a no-op where it has ended.
   func leave(_ id: ViewingID, cause: String) async throws {
     guard let viewing = viewings.removeValue(forKey: id) else { return }
+    for stream in consoleStreams.values { stream.yield(.cut(id)) }
     publishWall()
     try await scribe.write(
       .consultation, "viewing.left", author: viewing.name, service: viewing.service,

@@ -25,7 +25,12 @@ package protocol KeeperStore: Sendable {
   func refusals(of services: [ServiceID], limit: Int) async throws -> [RefusalEntry]
 
   func open(_ incident: IncidentEntry) async throws
-  func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?)]
+  func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)]
+  func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws
+  func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]
+  func closeOpenViewings(at time: UTCTime) async throws -> Int
+  func partPaths() async throws -> [String]
+  func isTransient(_ error: any Error) -> Bool
   func close(_ closed: IncidentClosed) async throws
   func open(_ part: PartEntry) async throws
   func insert(_ segment: SegmentEntry) async throws
@@ -55,9 +60,11 @@ package protocol KeeperStore: Sendable {
   func eraseFacts(of part: PartID, recording: RecordingID, certificate: String, at time: UTCTime) async throws
   func dropIndex(of termDay: LocalDate) async throws
   func journalIndexSize() async throws -> UInt64
-  func indexJournal(
-    _ entries: [(
-      position: UInt64, time_us: Int64, kind: String, act: String, author: String, service: String?,
-      text: String, leaf: [UInt8]
-    )]) async throws
+  func indexJournal(_ entries: [JournalIndexRow]) async throws
 }
+
+/// One row of the journal's index.
+package typealias JournalIndexRow = (
+  position: UInt64, time_us: Int64, kind: String, act: String, author: String, service: String?, text: String,
+  leaf: [UInt8]
+)

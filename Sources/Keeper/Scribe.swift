@@ -31,8 +31,8 @@ package final class Scribe: Sendable {
     _ facts: [String: CanonicalJSON]
   ) async throws -> UInt64 {
     let entry = JournalEntry(
-      kind: kind, act: act, time_us: clock().microseconds, author: author, service: service?.rawValue,
-      facts: facts, salt: Self.salt())
+      kind: kind, act: act, time_us: clock().microseconds, author: author.printable, service: service?.rawValue,
+      facts: facts.mapValues(\.printable), salt: Self.salt())
     let committed = try await file.append(entry)
     unindexed.withLock { list in
       if list.count < Self.maximumUnindexed { list.append(committed) }
@@ -49,14 +49,7 @@ package final class Scribe: Sendable {
         continue
       }
       do {
-        try await store.indexJournal(
-          batch.map { item in
-            (
-              position: item.position, time_us: item.entry.time_us, kind: item.entry.kind.rawValue,
-              act: item.entry.act, author: item.entry.author, service: item.entry.service,
-              text: String(decoding: item.bytes, as: UTF8.self), leaf: item.leaf
-            )
-          })
+        try await index(batch, store)
         unindexed.withLock { $0.removeFirst(batch.count) }
       } catch {
         logger.warning("the journal's index waits for the database", metadata: ["error": "\(error)"])
@@ -65,13 +58,51 @@ package final class Scribe: Sendable {
     }
   }
 
-  /// Entries that the file has and the index has not, found at the start.
-  func indexMissing(_ entries: [CommittedEntry]) { unindexed.withLock { $0 = entries + $0 } }
+  /// Indexes a batch; where the database will not take it as a whole, entry by entry, passing over those it
+  /// will never take: the file has them, and no single entry may stop the index.
+  private func index(_ batch: [CommittedEntry], _ store: any KeeperStore) async throws {
+    func row(_ item: CommittedEntry) -> JournalIndexRow {
+      (
+        position: item.position, time_us: item.entry.time_us, kind: item.entry.kind.rawValue, act: item.entry.act,
+        author: item.entry.author, service: item.entry.service, text: String(decoding: item.bytes, as: UTF8.self),
+        leaf: item.leaf
+      )
+    }
+    do {
+      try await store.indexJournal(batch.map(row))
+    } catch  where !store.isTransient(error) {
+      for item in batch {
+        do {
+          try await store.indexJournal([row(item)])
+        } catch  where !store.isTransient(error) {
+          logger.error("an entry is not indexed", metadata: ["position": "\(item.position)", "error": "\(error)"])
+        }
+      }
+    }
+  }
 
   private static func salt() -> String {
     (0..<16).map { _ in
       let byte = UInt8.random(in: .min ... .max)
       return String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
     }.joined()
+  }
+}
+
+extension String {
+  /// Without control characters, which no name has and the register's text does not take.
+  fileprivate var printable: String {
+    String(String.UnicodeScalarView(unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }))
+  }
+}
+
+extension CanonicalJSON {
+  fileprivate var printable: CanonicalJSON {
+    switch self {
+    case .string(let text): .string(text.printable)
+    case .array(let values): .array(values.map(\.printable))
+    case .object(let members): .object(members.mapValues(\.printable))
+    case .null, .bool, .integer: self
+    }
   }
 }

@@ -41,6 +41,9 @@ package final class LiveChannel: Sendable {
 
   package init(keepsSound: Bool) { state = Mutex(State(pipeline: LivePipeline(keepsSound: keepsSound))) }
 
+  /// Checked before every byte that leaves: what waits in a viewer's line at the end is not sent any more.
+  package func isOpen(_ viewer: UInt64) -> Bool { state.withLock { !$0.ended && $0.viewers[viewer] != nil } }
+
   package var viewerCount: Int { state.withLock { $0.viewers.count } }
   /// Fragments not sent to viewers who were too slow.
   package var skippedFragments: Int { state.withLock { $0.skipped } }

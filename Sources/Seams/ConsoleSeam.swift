@@ -85,6 +85,8 @@ package struct WallState: Equatable, Sendable, Codable {
 
 package enum ConsoleNotice: Sendable, Codable {
   case wall(WallState)
+  /// A viewing ended by somebody else: its viewer sees nothing more.
+  case cut(ViewingID)
   case heartbeat
 }
 
@@ -228,7 +230,8 @@ package enum ConsoleReply: Sendable, Codable {
   case refusals([RefusalEntry])
   case register([RegisterRow], JournalMark)
   case read(ReadGrant?)
-  case indexFacts([PartIndexFacts])
+  /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
+  case indexFacts([PartIndexFacts], paths: [String])
   case deviceState(DeviceState)
   case done
 }

@@ -138,6 +138,8 @@ package enum IngestEvent: Equatable, Sendable, Codable {
   case incidentClosed(IncidentClosed)
   case refused(RefusalEntry)
   case linkTested(LinkTestResult)
+  /// Recordings whose camera is connected now: told when the keeper comes back.
+  case streaming([RecordingID])
 }
 
 /// An event with its place in the ingest's order.
@@ -179,18 +181,43 @@ package struct FoundPart: Equatable, Sendable, Codable {
   }
 }
 
-/// What to do with a found part: the key to go on or to close it properly.
+/// What to do with a part that the ingest found open, or that the index believes open.
 package struct FoundPartAnswer: Equatable, Sendable, Codable {
   package var grant: PartGrant
+  package var recording: RecordingID
+  package var incident: IncidentID
+  package var path: String
   /// Chunks that the index has already.
   package var indexedChunks: Int64
-  /// The incident goes on if its camera comes back in time; nil: it is closed, close the file.
+  /// The incident goes on if its camera comes back in time; nil: close the file if it is not closed.
   package var resume: ResumedIncident?
+  /// The incident is open in the register and over: its close is to be told with the file's.
+  package var closing: PendingClose?
 
-  package init(grant: PartGrant, indexedChunks: Int64, resume: ResumedIncident?) {
+  package init(
+    grant: PartGrant, recording: RecordingID, incident: IncidentID, path: String, indexedChunks: Int64,
+    resume: ResumedIncident?, closing: PendingClose?
+  ) {
     self.grant = grant
+    self.recording = recording
+    self.incident = incident
+    self.path = path
     self.indexedChunks = indexedChunks
     self.resume = resume
+    self.closing = closing
+  }
+}
+
+/// An incident whose close was decided, or happened, and is not in the register yet.
+package struct PendingClose: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var cause: ClosingCause
+  package var by: String?
+
+  package init(camera: CameraID, cause: ClosingCause, by: String?) {
+    self.camera = camera
+    self.cause = cause
+    self.by = by
   }
 }
 
@@ -212,6 +239,7 @@ package struct ResumedIncident: Equatable, Sendable, Codable {
 package enum IngestCall: Sendable, Codable {
   /// `boot` names this run of the ingest; numbers start at 1 in it.
   case events(boot: String, [NumberedEvent])
+  /// Every file found open at the start; the answer also names parts that only the index believes open.
   case found([FoundPart])
 }
 

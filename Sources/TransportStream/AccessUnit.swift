@@ -21,6 +21,8 @@ package struct AccessUnit: Equatable, Sendable {
 
 /// What a demultiplexer tells of the bytes it was given, in order.
 package enum DemuxerEvent: Equatable, Sendable {
+  /// The program's streams that can be followed; their configurations come with their first units.
+  case program(pids: [UInt16])
   /// A stream's configuration is known for the first time, or has changed: what follows needs a new start.
   case configured(pid: UInt16, TrackConfiguration)
   case accessUnit(AccessUnit)

@@ -153,6 +153,7 @@ package struct Demuxer: Sendable {
         kept[stream.pid] = StreamState(kind: kind, assembler: ElementaryAssembler(pid: stream.pid))
       }
     }
+    if Set(kept.keys) != Set(streams.keys) { events.append(.program(pids: kept.keys.sorted())) }
     streams = kept
   }
 

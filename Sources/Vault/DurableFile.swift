@@ -127,6 +127,21 @@ package enum Directories {
     }
   }
 
+  /// The bytes of a file from an offset on, `limit` at the most.
+  static func tail(_ path: String, from offset: Int64, limit: Int) throws(VaultError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    defer { _ = close(descriptor) }
+    guard lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else { throw VaultError.system("seek", path) }
+    var out: [UInt8] = []
+    while out.count < limit {
+      let block = try readBlock(descriptor, path, min(1 << 16, limit - out.count))
+      if block.isEmpty { break }
+      out += block
+    }
+    return out
+  }
+
   static func readBlock(_ descriptor: Int32, _ path: String, _ capacity: Int) throws(VaultError) -> [UInt8] {
     var count = 0
     let block = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in

@@ -1,6 +1,7 @@
 package import Crypto
 package import Footage
 internal import Foundation
+internal import Synchronization
 
 /// A chunk that is on the disk and flushed.
 package struct CommittedChunk: Sendable {
@@ -77,45 +78,44 @@ package final class FootageWriter: Sendable {
   }
 
   /// The waiting line.
-  private final class Shared: @unchecked Sendable {
-    // Safety: everything below is touched only while `condition` is locked.
-    private let condition = NSCondition()
-    private var commands: [FootageCommand] = []
-    private var bytes = 0
-    private var closed = false
-
-    var waiting_bytes: Int {
-      condition.lock()
-      defer { condition.unlock() }
-      return bytes
+  private final class Shared: Sendable {
+    private struct State {
+      var commands: [FootageCommand] = []
+      var bytes = 0
+      var closed = false
     }
 
+    private let state = Mutex(State())
+    /// Counts what was appended; its waits are on a clock that nobody can set.
+    private let arrivals = DispatchSemaphore(value: 0)
+
+    var waiting_bytes: Int { state.withLock { $0.bytes } }
+
     func append(_ command: FootageCommand) -> Bool {
-      condition.lock()
-      defer { condition.unlock() }
-      guard bytes < FootageWriter.capacity_bytes else { return false }
-      commands.append(command)
-      bytes += command.weight_bytes
-      condition.signal()
-      return true
+      let accepted = state.withLock { state in
+        guard state.bytes < FootageWriter.capacity_bytes else { return false }
+        state.commands.append(command)
+        state.bytes += command.weight_bytes
+        return true
+      }
+      if accepted { arrivals.signal() }
+      return accepted
     }
 
     func close() {
-      condition.lock()
-      closed = true
-      condition.signal()
-      condition.unlock()
+      state.withLock { $0.closed = true }
+      arrivals.signal()
     }
 
     /// Waits for commands until `deadline`; the second value is false once closed and empty.
-    func take(until deadline: Date) -> ([FootageCommand], Bool) {
-      condition.lock()
-      defer { condition.unlock() }
-      while commands.isEmpty, !closed, condition.wait(until: deadline) {}
-      let taken = commands
-      commands.removeAll(keepingCapacity: true)
-      bytes = 0
-      return (taken, !(closed && taken.isEmpty))
+    func take(until deadline: DispatchTime) -> ([FootageCommand], Bool) {
+      _ = arrivals.wait(timeout: deadline)
+      return state.withLock { state in
+        let taken = state.commands
+        state.commands.removeAll(keepingCapacity: true)
+        state.bytes = 0
+        return (taken, !(state.closed && taken.isEmpty))
+      }
     }
   }
 
@@ -146,17 +146,21 @@ package final class FootageWriter: Sendable {
     var lastHeads: [String: [UInt8]] = [:]
     var uncommitted: [CommittedChunk] = []
     var closing: [(part: String, chunkCount: UInt64, head: [UInt8], file_bytes: Int64)] = []
+    /// Files that could not be made: tried again with every chunk, the time between becomes a gap.
+    var unopened: [String: (path: String, header: PartHeader, key: SymmetricKey, since_us: Int64?)] = [:]
+    /// Close chunks that could not be written: tried again at every flush.
+    var unclosed: [String: ChunkContent] = [:]
 
     mutating func run() {
       var goesOn = true
       while goesOn {
-        let deadline = Date(timeIntervalSinceNow: Double(FootageWriter.interval_ms) / 1000)
+        let deadline = DispatchTime.now() + .milliseconds(FootageWriter.interval_ms)
         // Gather for one interval, writing as chunks come, then flush once.
         repeat {
           let (commands, more) = shared.take(until: deadline)
           for command in commands { perform(command) }
           goesOn = more
-        } while goesOn && Date() < deadline
+        } while goesOn && DispatchTime.now() < deadline
         commit()
       }
     }
@@ -167,17 +171,8 @@ package final class FootageWriter: Sendable {
         if let after {
           header.previousHead = parts[after]?.writer.chain.head ?? lastHeads[after] ?? header.previousHead
         }
-        do throws(VaultError) {
-          let full = root + "/" + path
-          try Directories.make(Directories.parent(of: full))
-          var file = try DurableFile.create(full)
-          try file.append(header.encoded)
-          parts[part] = OpenPart(
-            writer: PartFile(file: file, chain: ChainState(header: header), key: key), dirty: true)
-          outcome(.opened(part: part, path: path))
-        } catch {
-          outcome(.failing(part: part, error))
-        }
+        unopened[part] = (path, header, key, nil)
+        makeFile(part)
       case .resume(let part, let path, let chain, let key):
         do throws(VaultError) {
           let file = try DurableFile.append(root + "/" + path)
@@ -188,36 +183,77 @@ package final class FootageWriter: Sendable {
       case .append(let part, let content):
         write(content, to: part)
       case .close(let part, let content):
-        write(content, to: part)
-        guard let open = parts[part] else { return }
-        let state = open.writer
-        lastHeads[part] = state.chain.head
-        if lastHeads.count > 4096 { lastHeads.removeAll() }
-        closing.append((part, state.chain.nextIndex, state.chain.head, state.file.length))
+        close(part, content)
       }
     }
 
-    private mutating func write(_ content: ChunkContent, to part: String) {
-      guard let open = parts[part] else { return }
+    /// Makes the file of a part that has none yet.
+    private mutating func makeFile(_ part: String) {
+      guard let wanted = unopened[part] else { return }
+      do throws(VaultError) {
+        let full = root + "/" + wanted.path
+        try Directories.make(Directories.parent(of: full))
+        var file = try DurableFile.create(full)
+        do throws(VaultError) {
+          try file.append(wanted.header.encoded)
+        } catch {
+          // Nothing half made is left behind: the next try makes it anew.
+          try? Directories.remove(full)
+          throw error
+        }
+        let writer = PartFile(file: file, chain: ChainState(header: wanted.header), key: wanted.key)
+        writer.failingSince_us = wanted.since_us
+        parts[part] = OpenPart(writer: writer, dirty: true)
+        unopened[part] = nil
+        outcome(.opened(part: part, path: wanted.path))
+      } catch {
+        outcome(.failing(part: part, error))
+      }
+    }
+
+    /// Appends the close chunk; the part is closed only once that is in the file.
+    private mutating func close(_ part: String, _ content: ChunkContent) {
+      guard write(content, to: part), let open = parts[part] else {
+        unclosed[part] = content
+        return
+      }
+      unclosed[part] = nil
+      let state = open.writer
+      lastHeads[part] = state.chain.head
+      if lastHeads.count > 4096 { lastHeads.removeAll() }
+      closing.append((part, state.chain.nextIndex, state.chain.head, state.file.length))
+    }
+
+    /// Whether the chunk is in the file; one that is not becomes part of a gap.
+    @discardableResult
+    private mutating func write(_ content: ChunkContent, to part: String) -> Bool {
+      if unopened[part] != nil {
+        makeFile(part)
+        if parts[part] == nil, unopened[part]?.since_us == nil { unopened[part]?.since_us = content.firstArrival_us }
+      }
+      guard let open = parts[part] else { return false }
       let state = open.writer
       do {
         if let since = state.failingSince_us {
-          let gap = GapNote(from_us: since, to_us: content.firstArrival_us, cause: "no-space")
+          let until = max(since, content.firstArrival_us)
+          let gap = GapNote(from_us: since, to_us: until, cause: "no-space")
           try append(
             ChunkContent(
-              kind: .gap, epoch: content.epoch, firstArrival_us: since,
-              lastArrival_us: content.firstArrival_us, plaintext: gap.encoded), to: part, state)
+              kind: .gap, epoch: content.epoch, firstArrival_us: since, lastArrival_us: until,
+              plaintext: gap.encoded), to: part, state)
           state.failingSince_us = nil
           outcome(.mended(part: part))
         }
         try append(content, to: part, state)
         parts[part]?.dirty = true
+        return true
       } catch {
         if state.failingSince_us == nil {
           state.failingSince_us = content.firstArrival_us
           let reason = error as? VaultError ?? VaultError("seal", part, "\(error)")
           outcome(.failing(part: part, reason))
         }
+        return false
       }
     }
 
@@ -235,6 +271,7 @@ package final class FootageWriter: Sendable {
     }
 
     private mutating func commit() {
+      for (part, content) in unclosed { close(part, content) }
       var failed: Set<String> = []
       for (part, open) in parts where open.dirty {
         do throws(VaultError) {

@@ -50,21 +50,30 @@ package final class JournalFile: Sendable {
     try Directories.replace(
       folder + "/public-key", with: Array((Base64.encode(Array(key.publicKey.rawRepresentation)) + "\n").utf8))
     let path = folder + "/entries"
+    var signed: Checkpoint?
+    if let note = try? Directories.read(folder + "/checkpoint", limit: 65_536) {
+      signed = Checkpoint(note: String(decoding: note, as: UTF8.self), key: key.publicKey)
+      guard signed != nil else { throw VaultError("checkpoint", folder, "is not signed by this node's key") }
+    }
     var file = try DurableFile.append(path)
     var frontier = MerkleFrontier()
+    var rootWhenSigned = frontier.root
     let valid = try Self.load(path, length: file.length) { bytes in
       replay(frontier.size, bytes)
       frontier.append(leaf: MerkleHash.leaf(bytes))
+      if frontier.size == signed?.size { rootWhenSigned = frontier.root }
     }
-    if let note = try? Directories.read(folder + "/checkpoint", limit: 65_536) {
-      guard let signed = Checkpoint(note: String(decoding: note, as: UTF8.self), key: key.publicKey) else {
-        throw VaultError("checkpoint", folder, "is not signed by this node's key")
-      }
+    if let signed {
       guard frontier.size >= signed.size else {
         throw VaultError(
           "journal", folder,
           "holds \(frontier.size) entries, but \(signed.size) were signed: restore the journal's files before starting"
         )
+      }
+      guard rootWhenSigned == signed.root else {
+        throw VaultError(
+          "journal", folder,
+          "its first \(signed.size) entries are not those that were signed: restore the journal's files")
       }
     }
     if valid < file.length { try file.truncate(to: valid) }

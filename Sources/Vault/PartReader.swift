@@ -29,12 +29,31 @@ package struct PartReader: ~Copyable {
       let block = try Directories.readBlock(descriptor, path, Self.block_bytes)
       if block.isEmpty {
         ended = true
+        try scanner.checkHeldFailure()
         return nil
       }
       let items = try scanner.push(block)
       if !items.isEmpty { return items }
     }
     return nil
+  }
+
+  /// Whether a file ends with a whole close chunk: read from its tail, not from its start.
+  package static func endsWithClose(_ path: String) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { _ = Glibc.close(descriptor) }
+    let size = lseek(descriptor, 0, SEEK_END)
+    // A close chunk is its header, a line of JSON and a tag.
+    let start = max(0, size - 1024)
+    guard size > 0, lseek(descriptor, start, SEEK_SET) == start,
+      let tail = try? Directories.readBlock(descriptor, path, 1024)
+    else { return false }
+    for index in tail.indices.reversed() where tail[index...].starts(with: ChunkHeader.magic) {
+      guard let header = try? ChunkHeader.decode(tail[index...], fileOffset: 0) else { continue }
+      return header.kind == .close && index + header.chunkLength == tail.count
+    }
+    return false
   }
 
   /// The header alone.
@@ -82,7 +101,8 @@ package enum PartRecovery {
           chunks.append(
             CommittedChunk(
               part: part, header: item.header, fileOffset: Int64(item.fileOffset),
-              head: item.chainHead, note: item.header.kind == .gap ? item.plaintext : nil))
+              head: item.chainHead, note: item.header.kind == .gap || item.header.kind == .close ? item.plaintext : nil)
+          )
         }
       }
     } catch is FootageError where reader.state.header != nil {
@@ -95,10 +115,11 @@ package enum PartRecovery {
     var file = try DurableFile.append(path)
     let torn = file.length - Int64(state.validLength)
     if torn > 0 {
-      let whole = try Directories.read(path, limit: Int(file.length))
+      let tail = try Directories.tail(
+        path, from: Int64(state.validLength), limit: 2 * ChunkHeader.maximumPlaintext_bytes)
       var number = 1
       while access("\(path).torn-\(number)", F_OK) == 0 { number += 1 }
-      try Directories.replace("\(path).torn-\(number)", with: Array(whole[state.validLength...]))
+      try Directories.replace("\(path).torn-\(number)", with: tail)
       try file.truncate(to: Int64(state.validLength))
       try file.flush()
     }

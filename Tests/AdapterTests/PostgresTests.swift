@@ -24,7 +24,8 @@ struct TestDatabase {
 
   func asServer() -> Pool {
     Pool(
-      conninfo: Self.server.replacing("user=postgres", with: "user=plastron_server") + " dbname=\(name)", connections: 2)
+      conninfo: Self.server.replacing("user=postgres", with: "user=plastron_server") + " dbname=\(name)", connections: 2
+    )
   }
 
   func migrate() async throws { _ = try await Migrator(pool: owner, folder: Self.migrations).run() }

@@ -20,7 +20,8 @@ struct FootageWriterTests {
 
   private func header() -> PartHeader {
     PartHeader(
-      part: UUIDText.binary(part) ?? [], recording: .init(repeating: 2, count: 16), incident: .init(repeating: 3, count: 16),
+      part: UUIDText.binary(part) ?? [], recording: .init(repeating: 2, count: 16),
+      incident: .init(repeating: 3, count: 16),
       service: .init(repeating: 4, count: 16), localDay: 20_261_121, created_us: 1,
       previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 5, count: 60), sealedFacts: [])
   }
@@ -124,7 +125,31 @@ struct FootageWriterTests {
     _ = writer.submit(.append(part: part, media(0)))
     _ = writer.submit(.close(part: part, close()))
     writer.stop()
-    #expect(told.withLock { $0 } == ["failing bad", "closed \(part)"])
+    #expect(told.withLock { Set($0) } == ["failing bad", "closed \(part)"])
+  }
+}
+
+extension FootageWriterTests {
+  // A disk that takes nothing when the part opens costs a gap, not the recording.
+  @Test func aPartThatCouldNotBeOpenedIsOpenedLaterWithAGap() throws {
+    let folder = try Folder()
+    try Directories.replace(folder.path + "/2026", with: [1])
+    let told = Mutex<[String]>([])
+    let writer = FootageWriter(root: folder.path) { outcome in
+      if case .closed(let part, let count, _, _) = outcome { told.withLock { $0.append("closed \(part) \(count)") } }
+    }
+    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    _ = writer.submit(.append(part: part, media(1)))
+    usleep(400_000)
+    try Directories.remove(folder.path + "/2026")
+    _ = writer.submit(.append(part: part, media(2)))
+    _ = writer.submit(.close(part: part, close()))
+    writer.stop()
+    var reader = try PartReader(path: folder.path + "/2026/p.plm", key: key)
+    var kinds: [ChunkKind] = []
+    while let items = try reader.next() { kinds += items.map(\.header.kind) }
+    #expect(kinds == [.gap, .media, .close])
+    #expect(told.withLock { $0 } == ["closed \(part) 3"])
   }
 }
 

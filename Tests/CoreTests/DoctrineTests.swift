@@ -9,7 +9,8 @@ struct TermTests {
   @Test(arguments: [
     ("2026-08-31", "bwc-six-months", "2027-02-28"), ("2027-08-31", "bwc-six-months", "2028-02-29"),
     ("2026-01-31", "pn-gn", "2026-02-28"), ("2026-03-31", "pm", "2026-04-30"), ("2026-12-15", "pn-gn", "2027-01-15"),
-    ("2026-11-30", "ap", "2027-02-28"), ("2026-02-28", "sp", "2026-08-28"), ("2028-02-29", "bwc-six-months", "2028-08-29"),
+    ("2026-11-30", "ap", "2027-02-28"), ("2026-02-28", "sp", "2026-08-28"),
+    ("2028-02-29", "bwc-six-months", "2028-08-29"),
   ])
   func endsOnTheCalendarDay(_ day: String, _ name: String, _ end: String) throws {
     let recorded = try #require(LocalDate(day))
@@ -41,7 +42,8 @@ struct LegalCalendarTests {
   @Test(arguments: [
     (1_774_745_999, "2026-03-29", 3600), (1_774_746_000, "2026-03-29", 7200),
     (1_792_889_999, "2026-10-25", 7200), (1_792_890_000, "2026-10-25", 3600),
-    (1_782_864_000 - 1, "2026-07-01", 7200), (1_782_856_800 - 1, "2026-06-30", 7200), (1_782_856_800, "2026-07-01", 7200),
+    (1_782_864_000 - 1, "2026-07-01", 7200), (1_782_856_800 - 1, "2026-06-30", 7200),
+    (1_782_856_800, "2026-07-01", 7200),
   ])
   func knowsTheLocalDay(_ seconds: Int64, _ day: String, _ offset: Int64) {
     let time = UTCTime(microseconds: seconds * 1_000_000)
@@ -59,9 +61,11 @@ struct LegalCalendarTests {
   }
 
   @Test func theDayOfTheChangeHasTwentyFiveHours() {
-    let long = france.start(of: LocalDate(year: 2026, month: 10, day: 26)).seconds
+    let long =
+      france.start(of: LocalDate(year: 2026, month: 10, day: 26)).seconds
       - france.start(of: LocalDate(year: 2026, month: 10, day: 25)).seconds
-    let short = france.start(of: LocalDate(year: 2026, month: 3, day: 30)).seconds
+    let short =
+      france.start(of: LocalDate(year: 2026, month: 3, day: 30)).seconds
       - france.start(of: LocalDate(year: 2026, month: 3, day: 29)).seconds
     #expect(long == 25 * 3600 && short == 23 * 3600)
   }

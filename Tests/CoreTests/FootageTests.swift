@@ -26,7 +26,9 @@ struct SamplePart {
           kind: .media, epoch: 1, packetCount: 1, firstSequence: UInt64(index), firstArrival_us: 2, lastArrival_us: 3,
           firstClock: 90, marks: [0], plaintext: data))
     }
-    if closed { contents.append(ChunkContent(kind: .close, epoch: 1, firstArrival_us: 4, lastArrival_us: 4, plaintext: [])) }
+    if closed {
+      contents.append(ChunkContent(kind: .close, epoch: 1, firstArrival_us: 4, lastArrival_us: 4, plaintext: []))
+    }
     for content in contents {
       bytes += try chain.seal(content, key: key)
       boundaries.append(bytes.count)
@@ -72,7 +74,10 @@ struct FootageFormatTests {
       bytes[index] ^= 1
       var scanner = PartScanner(key: nil)
       var found = false
-      do throws(FootageError) { _ = try scanner.push(bytes) } catch { found = true }
+      do throws(FootageError) {
+        _ = try scanner.push(bytes)
+        try scanner.checkHeldFailure()
+      } catch { found = true }
       // A flip in the last chunk's ciphertext is a different end of the chain: the index and the journal hold the right one.
       if !found, scanner.isClosed { found = scanner.chain?.head != (try head(of: part)) }
       if !found { found = !scanner.isClosed }
@@ -93,7 +98,11 @@ struct FootageFormatTests {
     let chunks = (0..<4).map { part.bytes[b[$0]..<b[$0 + 1]] }
     for order in [[0, 2, 3], [0, 2, 1, 3], [0, 1, 1, 2, 3], [1, 2, 3]] {
       var scanner = PartScanner(key: nil)
-      #expect(throws: FootageError.self) { _ = try scanner.push(Array(head) + order.flatMap { Array(chunks[$0]) }) }
+      #expect(throws: FootageError.self) {
+        _ = try scanner.push(Array(head) + order.flatMap { Array(chunks[$0]) })
+        // A fault behind whole chunks is held back until those have been taken.
+        try scanner.checkHeldFailure()
+      }
     }
   }
 

@@ -8,7 +8,9 @@ import Testing
 
 struct StreamIdentifierTests {
   @Test func readsWhatClientsSend() throws {
-    for text in ["#!::u=CAM-1,m=publish", "%23!::u=CAM-1,m=publish", "%23%21%3A%3Au%3DCAM-1", "#!::m=publish,u=CAM-1,zz=9"] {
+    for text in [
+      "#!::u=CAM-1,m=publish", "%23!::u=CAM-1,m=publish", "%23%21%3A%3Au%3DCAM-1", "#!::m=publish,u=CAM-1,zz=9",
+    ] {
       let id = try StreamIdentifier(text)
       #expect(id.camera == CameraID("CAM-1") && !id.isLinkTest && id.threat == nil)
     }
@@ -17,7 +19,8 @@ struct StreamIdentifierTests {
   }
 
   @Test(arguments: [
-    "", "CAM-1", "#!::", "#!::m=publish", "#!::u=", "#!::u=a b", "#!::u=-a", "#!::u=é", "#!::u=C,m=request", "#!::u=C,m",
+    "", "CAM-1", "#!::", "#!::m=publish", "#!::u=", "#!::u=a b", "#!::u=-a", "#!::u=é", "#!::u=C,m=request",
+    "#!::u=C,m",
     "#!::u=C,u=D", "#!::u=C,plastron_threat=war", "%2", "%zz!::u=C", "#!::u=C,plastron_ref=\u{1}",
     "#!::u=" + String(repeating: "x", count: 65), "#!::u=C,x=" + String(repeating: "x", count: 129),
     "#!::u=C," + String(repeating: "a=b", count: 200),
@@ -71,12 +74,16 @@ struct AdmissionTableTests {
 
 extension PeerAddress {
   static func loopback() throws -> PeerAddress {
-    try withSocketAddress(host: "127.0.0.1", port: 1, passive: false) { (address, _) throws(SRTError) in PeerAddress(address) }
+    try withSocketAddress(host: "127.0.0.1", port: 1, passive: false) { (address, _) throws(SRTError) in
+      PeerAddress(address)
+    }
   }
 }
 
 struct PacketOrderTests {
-  private func payload(_ number: Int) -> [UInt8] { [UInt8(truncatingIfNeeded: number), UInt8(truncatingIfNeeded: number >> 8)] }
+  private func payload(_ number: Int) -> [UInt8] {
+    [UInt8(truncatingIfNeeded: number), UInt8(truncatingIfNeeded: number >> 8)]
+  }
 
   /// Feeds packets in the given order and returns the chunks.
   private func run(_ order: [Int], start: UInt32, steps_us: Int64 = 1000) -> (chunks: [ChunkContent], missing: Int) {
@@ -132,6 +139,40 @@ struct PacketOrderTests {
     #expect(exported(chunks) == (Array(0..<50) + Array(53..<80)).flatMap(payload))
   }
 
+  @Test func whatWasSentBeforeTheFirstArrivalIsKept() {
+    let (chunks, missing) = run([3, 0, 1, 2, 4, 5], start: 0x7FFF_FFFE)
+    #expect(exported(chunks) == (0..<6).flatMap(payload) && missing == 0)
+  }
+
+  // Several holes do not add up: each held packet waits half a second since it came, not more.
+  @Test func manyHolesHoldNothingBackLonger() {
+    var orderer = PacketOrderer()
+    var assembler = ChunkAssembler(epoch: 1)
+    for number in stride(from: 0, to: 100, by: 2) {
+      payload(number).withUnsafeBytes {
+        orderer.arrived(
+          sequence31: UInt32(number), bytes: $0, arrival: UTCTime(microseconds: 0), now: MonotonicTime(microseconds: 0),
+          into: &assembler)
+      }
+    }
+    orderer.timePassed(now: MonotonicTime(microseconds: PacketOrderer.holeLimit_us), into: &assembler)
+    assembler.close()
+    #expect(assembler.takeFinished().count == 50)
+  }
+
+  @Test func aBurstOfLatePacketsStaysWithinAChunk() {
+    var assembler = ChunkAssembler(epoch: 1)
+    let big = [UInt8](repeating: 0, count: 1400)
+    for number in 0..<UInt64(2000) {
+      big.withUnsafeBytes {
+        assembler.appendLate(
+          sequence: number, bytes: $0, arrival: UTCTime(microseconds: 0), now: MonotonicTime(microseconds: 0))
+      }
+    }
+    assembler.close()
+    #expect(assembler.takeFinished().allSatisfy { $0.plaintext.count <= ChunkAssembler.maximumSize_bytes })
+  }
+
   @Test func aRepeatedPacketIsKeptOnce() {
     let (chunks, _) = run([0, 1, 1, 2, 0, 3], start: 7)
     #expect(exported(chunks) == (0..<4).flatMap(payload))
@@ -148,8 +189,11 @@ struct ChunkAssemblerTests {
     packet[5] = 0x50
     packet[9] = 2
     let at = UTCTime(microseconds: 0)
-    packet.withUnsafeBytes { assembler.append(sequence: 1, bytes: $0, arrival: at) }
-    Array("not a transport stream".utf8).withUnsafeBytes { assembler.append(sequence: 2, bytes: $0, arrival: at) }
+    let now = MonotonicTime(microseconds: 0)
+    packet.withUnsafeBytes { assembler.append(sequence: 1, bytes: $0, arrival: at, now: now) }
+    Array("not a transport stream".utf8).withUnsafeBytes {
+      assembler.append(sequence: 2, bytes: $0, arrival: at, now: now)
+    }
     assembler.close()
     let chunks = assembler.takeFinished()
     #expect(chunks.count == 1 && chunks[0].marks == [0] && chunks[0].firstClock == 4)
@@ -161,13 +205,16 @@ struct ChunkAssemblerTests {
     var assembler = ChunkAssembler(epoch: 1)
     let big = [UInt8](repeating: 0, count: 1400)
     for number in 0..<UInt64(1600) {
-      big.withUnsafeBytes { assembler.append(sequence: number, bytes: $0, arrival: UTCTime(microseconds: 0)) }
+      big.withUnsafeBytes {
+        assembler.append(
+          sequence: number, bytes: $0, arrival: UTCTime(microseconds: 0), now: MonotonicTime(microseconds: 0))
+      }
     }
     let bySize = assembler.takeFinished()
     #expect(bySize.count == 2 && bySize.allSatisfy { $0.plaintext.count <= ChunkAssembler.maximumSize_bytes })
-    assembler.timePassed(at: UTCTime(microseconds: 499_999))
+    assembler.timePassed(at: MonotonicTime(microseconds: 499_999))
     #expect(assembler.takeFinished().isEmpty)
-    assembler.timePassed(at: UTCTime(microseconds: 500_000))
+    assembler.timePassed(at: MonotonicTime(microseconds: 500_000))
     #expect(assembler.takeFinished().count == 1)
   }
 }

@@ -14,6 +14,8 @@ typealias ConsoleKeeper = SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>
 /// It decides nothing: every act goes to the keeper with the session's token, which asks the doctrine.
 struct ConsoleAPI: Sendable {
   static let cookie = "__Host-plastron"
+  /// An open wall asks this often whether its session still holds.
+  static let sessionCheck: Duration = .seconds(4)
 
   let keeper: ConsoleKeeper
   let wall: WallHub
@@ -135,15 +137,16 @@ struct ConsoleAPI: Sendable {
   // MARK: Wall
 
   private func followWall(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    guard case .session(let info) = try await keeper.call(.session(token: try sessionToken(request))) else {
-      throw Problem.fault
-    }
-    // Accreditations are looked at again with every state, so that one that ends ends the sight of it.
-    @Sendable func services() -> Set<ServiceID> {
+    let token = try sessionToken(request)
+    let keeper = self.keeper
+    /// The services whose wall this session may see now: asked again while the page is open, so that a log-out or
+    /// an accreditation that ends also ends the sight of it.
+    @Sendable func services() async throws -> Set<ServiceID> {
+      guard case .session(let info) = try await keeper.call(.session(token: token)) else { throw Problem.fault }
       let now = UTCTime(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
       return Set(info.accreditations.filter { $0.role == .operator && $0.isValid(at: now) }.map(\.service))
     }
-    guard !services().isEmpty else {
+    guard try await !services().isEmpty else {
       throw Problem(
         403, "missing-right", "Acte refusé (Refused)",
         "Refusé : le mur est réservé aux opérateurs du poste de commandement. (The wall is for operators.) [CSI R241-3-1 II]",
@@ -156,9 +159,18 @@ struct ConsoleAPI: Sendable {
       body: ResponseBody { [request] writer in
         defer { wall.leave(page.id) }
         try await request.body.consumeWithCancellationOnInboundClose { _ in
+          var visible: Set<ServiceID> = []
+          var asked: ContinuousClock.Instant?
           for await state in page.states {
             try Task.checkCancellation()
-            var line = try JSONEncoder().encode(WallShape(state.restricted(to: services())))
+            if asked.map({ $0.duration(to: .now) > Self.sessionCheck }) ?? true {
+              // Away for a moment is not gone: what was visible stays, and is asked again.
+              do { visible = try await services() } catch let problem as Problem where problem.status == 401 {
+                break
+              } catch {}
+              asked = .now
+            }
+            var line = try JSONEncoder().encode(WallShape(state.restricted(to: visible)))
             line.append(0x0A)
             try await writer.write(ByteBuffer(bytes: line))
           }

@@ -44,7 +44,8 @@ extension ConsoleAPI {
   }
 
   func check(_ request: Request, _ context: ConsoleContext) async throws -> Response {
-    guard case .indexFacts(let facts) = try await keeper.call(.indexFacts(token: try sessionToken(request))) else {
+    guard case .indexFacts(let facts, let paths) = try await keeper.call(.indexFacts(token: try sessionToken(request)))
+    else {
       throw Problem.fault
     }
     let root = settings.footageRoot
@@ -63,7 +64,7 @@ extension ConsoleAPI {
               checked: parts.count,
               findings: findings.map {
                 CheckShape.Finding(recording: $0.recording, part: $0.part, code: $0.code, sentence: $0.sentence)
-              }, strays: FootageCheck.strays(root: root, known: Set(parts.map(\.path)))))
+              }, strays: FootageCheck.strays(root: root, known: Set(paths))))
         }
       })
   }

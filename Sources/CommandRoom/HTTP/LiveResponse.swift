@@ -42,7 +42,7 @@ extension ConsoleAPI {
       throw Problem.fault
     }
     let channel = await hub.channel(recording, keepsSound: sound)
-    guard let viewer = channel.subscribe() else {
+    guard let viewer = await hub.subscribe(viewing, to: channel) else {
       _ = try? await keeper.call(.leave(viewing))
       throw Problem.unavailable("Le direct")
     }
@@ -56,18 +56,17 @@ extension ConsoleAPI {
           try await request.body.consumeWithCancellationOnInboundClose { _ in
             for await item in viewer.items {
               try Task.checkCancellation()
+              guard channel.isOpen(viewer.id) else { break }
               try await writer.write(LiveFrame.encode(item))
             }
           }
           try await writer.write(LiveFrame.end("Direct terminé (live ended)"))
         } catch {
-          channel.unsubscribe(viewer.id)
-          await hub.left(recording)
+          await hub.left(viewing, recording)
           _ = try? await keeper.call(.leave(viewing))
           throw error
         }
-        channel.unsubscribe(viewer.id)
-        await hub.left(recording)
+        await hub.left(viewing, recording)
         _ = try? await keeper.call(.leave(viewing))
         try await writer.finish(nil)
       })

@@ -12,6 +12,7 @@ actor LiveHub {
   private let client: SeamClient<IngestCall, IngestReply, IngestDirective>
   private let logger: Logger
   private var channels: [RecordingID: LiveChannel] = [:]
+  private var viewers: [ViewingID: (channel: LiveChannel, id: UInt64)] = [:]
   private var feeds: [RecordingID: Task<Void, Never>] = [:]
 
   init(client: SeamClient<IngestCall, IngestReply, IngestDirective>, logger: Logger) {
@@ -28,8 +29,21 @@ actor LiveHub {
     return channel
   }
 
+  /// A viewer of a granted viewing; nil where the channel has ended meanwhile.
+  func subscribe(_ viewing: ViewingID, to channel: LiveChannel) -> (id: UInt64, items: AsyncStream<RelayItem>)? {
+    guard let viewer = channel.subscribe() else { return nil }
+    viewers[viewing] = (channel, viewer.id)
+    return viewer
+  }
+
+  /// The keeper ended a viewing: its viewer sees nothing more.
+  func cut(_ viewing: ViewingID) {
+    if let viewer = viewers.removeValue(forKey: viewing) { viewer.channel.unsubscribe(viewer.id) }
+  }
+
   /// A viewer left; the last one stops the feed.
-  func left(_ recording: RecordingID) {
+  func left(_ viewing: ViewingID, _ recording: RecordingID) {
+    cut(viewing)
     guard let channel = channels[recording], channel.viewerCount == 0 else { return }
     end(recording)
   }

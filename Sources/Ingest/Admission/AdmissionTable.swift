@@ -31,7 +31,7 @@ struct PendingAttempt: Sendable {
 package final class AdmissionTable: Sendable {
   /// Calls in ten seconds from one address: a whole fleet may share one behind its operator's gateway.
   static let callsPerAddress = 400
-  /// Calls in ten seconds for one camera name.
+  /// Calls in ten seconds for one camera name from one address: nobody elsewhere can use a camera's calls up.
   static let callsPerCamera = 20
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
@@ -91,7 +91,7 @@ package final class AdmissionTable: Sendable {
         return .exchangeKeys(passphrase: Self.unknowablePassphrase())
       }
       let camera = identifier.camera
-      guard state.byCamera.allows(camera.rawValue, limit: Self.callsPerCamera, at: now) else {
+      guard state.byCamera.allows("\(camera)|\(request.peer.host)", limit: Self.callsPerCamera, at: now) else {
         Self.note(
           &state,
           RefusalEntry(

@@ -20,6 +20,8 @@ final class IndexFeed: Sendable {
 
   /// The heads of all open chains go into the journal this often (DESIGN: each minute, one entry).
   static let chainHeads_us: Int64 = 60_000_000
+  /// Each is some 150 bytes of an entry of at most 64 KiB.
+  static let headsPerEntry = 200
 
   private struct State {
     var parts: [String: Part] = [:]
@@ -112,7 +114,10 @@ final class IndexFeed: Sendable {
         state.parts[chunk.part] = part
         if chunk.header.lastArrival_us - state.lastHeads_us >= Self.chainHeads_us {
           state.lastHeads_us = chunk.header.lastArrival_us
-          events.append(.chainHeads(state.parts.values.compactMap(\.progress)))
+          let heads = state.parts.values.compactMap(\.progress)
+          for start in stride(from: 0, to: heads.count, by: Self.headsPerEntry) {
+            events.append(.chainHeads(Array(heads[start..<min(start + Self.headsPerEntry, heads.count)])))
+          }
         }
       }
     }

@@ -29,7 +29,12 @@ struct KeeperLink: Sendable {
   private func followDirectives() async {
     while !Task.isCancelled {
       do {
+        var isNew = true
         try await client.notices { directive in
+          if isNew {
+            isNew = false
+            loop.post(.reportStreams)
+          }
           switch directive {
           case .admission(let admission): table.set(admission)
           case .withdrawn(let camera): table.remove(camera)

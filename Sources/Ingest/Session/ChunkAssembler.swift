@@ -12,6 +12,8 @@ struct ChunkAssembler: Sendable {
   private struct Building: Sendable {
     var content: ChunkContent
     var nextSequence: UInt64
+    /// When its first packet was taken, on the clock that nobody sets.
+    var since: MonotonicTime
   }
 
   private let epoch: UInt32
@@ -27,31 +29,27 @@ struct ChunkAssembler: Sendable {
 
   init(epoch: UInt32) { self.epoch = epoch }
 
-  mutating func append(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime) {
-    if let building = current,
-      building.nextSequence != sequence || building.content.plaintext.count + bytes.count > Self.maximumSize_bytes
-    {
-      closeCurrent()
-    }
-    Self.add(bytes, sequence, arrival, to: &current, kind: .media, epoch: epoch, damage: &damage)
+  mutating func append(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
+    if let building = current, isFull(building, sequence, bytes.count) { closeCurrent() }
+    Self.add(bytes, sequence, arrival, now, to: &current, kind: .media, epoch: epoch, damage: &damage)
     media_bytes += Int64(bytes.count)
     if tapsLive { live.append(contentsOf: bytes) }
   }
 
-  mutating func appendLate(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime) {
-    if let building = late, building.nextSequence != sequence { closeLate() }
-    Self.add(bytes, sequence, arrival, to: &late, kind: .fill, epoch: epoch, damage: &damage)
+  mutating func appendLate(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
+    if let building = late, isFull(building, sequence, bytes.count) { closeLate() }
+    Self.add(bytes, sequence, arrival, now, to: &late, kind: .fill, epoch: epoch, damage: &damage)
     media_bytes += Int64(bytes.count)
   }
 
   /// Ends chunks that are old enough.
-  mutating func timePassed(at now: UTCTime) {
-    if let building = current, now.microseconds - building.content.firstArrival_us >= Self.maximumAge_us {
-      closeCurrent()
-    }
-    if let building = late, now.microseconds - building.content.firstArrival_us >= Self.maximumAge_us {
-      closeLate()
-    }
+  mutating func timePassed(at now: MonotonicTime) {
+    if let building = current, now.since(building.since) >= Self.maximumAge_us { closeCurrent() }
+    if let building = late, now.since(building.since) >= Self.maximumAge_us { closeLate() }
+  }
+
+  private func isFull(_ building: Building, _ sequence: UInt64, _ count: Int) -> Bool {
+    building.nextSequence != sequence || building.content.plaintext.count + count > Self.maximumSize_bytes
   }
 
   /// Ends what is being gathered: the connection is over, or a part ends.
@@ -83,7 +81,8 @@ struct ChunkAssembler: Sendable {
   }
 
   private static func add(
-    _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, to target: inout Building?,
+    _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime,
+    to target: inout Building?,
     kind: ChunkKind, epoch: UInt32, damage: inout Int64
   ) {
     var building: Building
@@ -96,7 +95,7 @@ struct ChunkAssembler: Sendable {
         kind: kind, epoch: epoch, firstSequence: sequence, firstArrival_us: arrival.microseconds,
         lastArrival_us: arrival.microseconds, plaintext: [])
       content.plaintext.reserveCapacity(160 << 10)
-      building = Building(content: content, nextSequence: sequence)
+      building = Building(content: content, nextSequence: sequence, since: now)
     }
     let offset = building.content.plaintext.count
     inspect(bytes, at: offset, &building.content, damage: &damage)

@@ -14,9 +14,12 @@ struct PacketOrderer: Sendable {
   static let maximumHoles = 1024
 
   private var next: UInt64?
-  private var held: [UInt64: (bytes: [UInt8], arrival: UTCTime)] = [:]
+  private var held: [UInt64: (bytes: [UInt8], arrival: UTCTime, since: MonotonicTime)] = [:]
   private var holeSince: MonotonicTime?
   private var holes: [Range<UInt64>] = []
+  /// Before the first packet that arrived: the sender may have sent some that come late, or none.
+  private var early: Range<UInt64> = 0..<0
+  private var lateEarly: Set<UInt64> = []
   private(set) var duplicates = 0
 
   init() {}
@@ -31,24 +34,27 @@ struct PacketOrderer: Sendable {
     guard let expected = next else {
       // Numbers start far from zero so that an early packet that comes late still has a positive place.
       let first = (1 << 31) + UInt64(sequence31 & 0x7FFF_FFFF)
-      assembler.append(sequence: first, bytes: bytes, arrival: arrival)
+      assembler.append(sequence: first, bytes: bytes, arrival: arrival, now: now)
       next = first + 1
+      early = (first - UInt64(Self.maximumHeld))..<first
       return
     }
     let sequence = Self.unroll(sequence31, near: expected)
     if sequence == expected {
-      assembler.append(sequence: sequence, bytes: bytes, arrival: arrival)
+      assembler.append(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
       next = sequence + 1
       if !held.isEmpty { releaseHeld(now: now, into: &assembler) }
     } else if sequence > expected {
-      held[sequence] = (Array(bytes), arrival)
+      held[sequence] = (Array(bytes), arrival, now)
       if holeSince == nil { holeSince = now }
       if held.count > Self.maximumHeld { skipHole(now: now, into: &assembler) }
     } else if let index = holes.firstIndex(where: { $0.contains(sequence) }) {
       let hole = holes.remove(at: index)
       if hole.lowerBound < sequence { holes.append(hole.lowerBound..<sequence) }
       if sequence + 1 < hole.upperBound { holes.append((sequence + 1)..<hole.upperBound) }
-      assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival)
+      assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
+    } else if early.contains(sequence), lateEarly.insert(sequence).inserted {
+      assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
     } else {
       duplicates += 1
     }
@@ -56,7 +62,7 @@ struct PacketOrderer: Sendable {
 
   /// Gives up a hole that has held things back for too long.
   mutating func timePassed(now: MonotonicTime, into assembler: inout ChunkAssembler) {
-    if let since = holeSince, now.since(since) >= Self.holeLimit_us { skipHole(now: now, into: &assembler) }
+    while let since = holeSince, now.since(since) >= Self.holeLimit_us { skipHole(now: now, into: &assembler) }
   }
 
   /// The connection is over: what is held goes out, holes stay holes.
@@ -76,12 +82,13 @@ struct PacketOrderer: Sendable {
     guard var expected = next else { return }
     while let packet = held.removeValue(forKey: expected) {
       packet.bytes.withUnsafeBytes {
-        assembler.append(sequence: expected, bytes: $0, arrival: packet.arrival)
+        assembler.append(sequence: expected, bytes: $0, arrival: packet.arrival, now: now)
       }
       expected += 1
     }
     next = expected
-    holeSince = held.isEmpty ? nil : now
+    // Each held packet has waited since it came, however many holes are before it.
+    holeSince = held.values.map(\.since).min()
   }
 
   /// The 64-bit number nearest to `expected` whose low 31 bits are these.

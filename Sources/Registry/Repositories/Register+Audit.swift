@@ -79,6 +79,23 @@ extension Register {
     }
   }
 
+  /// Paths of every part that is not erased.
+  package func partPaths() async throws -> [String] {
+    try await pool.run { connection in
+      try connection.query("SELECT path FROM recording_part WHERE path IS NOT NULL").map { try $0.text("path") }
+    }
+  }
+
+  /// Whether a failure may pass: the database is away or overloaded, as against a statement it will never take.
+  package func isTransient(_ error: any Error) -> Bool {
+    guard let failure = error as? DatabaseError else { return false }
+    switch failure.code {
+    case .connectionLost, .poolExhausted, .serializationFailure: return true
+    case .other(let state): return state.hasPrefix("53") || state.hasPrefix("58") || state.hasPrefix("57")
+    default: return false
+    }
+  }
+
   /// Parts whose term day has come, oldest first; those already begun come first.
   package func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?,

@@ -22,13 +22,13 @@ extension Register {
     }
   }
 
-  /// Incidents that are open, with their open threat declarations.
-  package func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?)] {
+  /// Incidents that are open, with their open threat declarations, and a close that was decided.
+  package func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)] {
     try await pool.run { connection in
       try connection.query(
         """
         SELECT i.id, r.id AS recording_id, i.service_id, i.camera_id, i.agent_id, i.reference, i.activation,
-          us(i.opened_at) AS opened_us, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
+          us(i.opened_at) AS opened_us, i.closing_cause, i.closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
           us(t.opened_at) AS threat_us
         FROM incident i JOIN recording r ON r.incident_id = i.id
         LEFT JOIN threat_declaration t ON t.incident_id = i.id AND t.closed_at IS NULL
@@ -50,8 +50,43 @@ extension Register {
             id: ThreatID(threatID), incident: id, origin: origin, author: try row.text("author"),
             ground: ground, reason: row.optionalText("reason"), openedAt: try row.time("threat_us"))
         }
-        return (incident, threat)
+        return (
+          incident, threat, closing: row.optionalText("closing_cause").flatMap(ClosingCause.init),
+          by: row.optionalText("closed_by")
+        )
       }
+    }
+  }
+
+  /// Remembers a close that was decided and that the ingest has yet to carry out.
+  package func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE incident SET closing_cause = $2, closed_by = $3 WHERE id = $1 AND closed_at IS NULL",
+        [.text(incident.rawValue), .text(cause.rawValue), .text(author)])
+    }
+  }
+
+  /// Parts that the index believes open, with their incidents.
+  package func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)] {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT p.*, r.incident_id FROM recording_part p JOIN recording r ON r.id = p.recording_id WHERE p.state = 'open' ORDER BY p.recording_id, p.number"
+      ).map { row in
+        (
+          try Self.part(row), incident: IncidentID(try row.text("incident_id")),
+          chunkCount: try row.integer("chunk_count")
+        )
+      }
+    }
+  }
+
+  /// Ends viewings that a stop of the keeper left open; returns how many.
+  package func closeOpenViewings(at time: UTCTime) async throws -> Int {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE viewing SET left_at = greatest(joined_at, at_us($1)) WHERE left_at IS NULL RETURNING id", [time.sql]
+      ).count
     }
   }
 
@@ -65,7 +100,7 @@ extension Register {
         [.text(closed.incident.rawValue), closed.at.sql])
       try connection.query(
         """
-        UPDATE recording SET state = 'closed', ended_at = at_us($2), damage_count = $3,
+        UPDATE recording SET state = 'closed', ended_at = greatest(started_at, at_us($2)), damage_count = $3,
           size_bytes = (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s
             JOIN recording_part p ON p.id = s.part_id AND p.term_day = s.term_day WHERE p.recording_id = recording.id)
         WHERE id = $1 AND state = 'open'

@@ -21,6 +21,7 @@ struct CameraCommand: ParsableCommand {
   @Flag(help: "Rappelle quand la liaison se perd.") var reconnect = false
   @Option(help: "Y écrire aussi ce qui est envoyé.") var sent: String?
   @Option(help: "Identifiant de flux tel quel, au lieu de celui des options.") var streamId: String?
+  @Flag(help: "Envoie le fichier tel quel, une fois, sans le lire (raw bytes, as they are).") var raw = false
   @Flag(help: "Envoie les paquets avec l'ordre imposé, comme ffmpeg.") var inOrder = false
 
   /// Packets of one SRT message: seven make 1316 bytes, the usual payload.
@@ -30,7 +31,12 @@ struct CameraCommand: ParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     try SRTLibrary.start()
     defer { SRTLibrary.stop() }
-    var clip = try LoopingClip([UInt8](try Data(contentsOf: URL(fileURLWithPath: from))))
+    let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: from)))
+    if raw {
+      try sendRaw(bytes)
+      return
+    }
+    var clip = try LoopingClip(bytes)
     let record = try sent.map { path -> FileHandle in
       guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
       else { throw Complaint(description: "cannot write \(path)") }
@@ -75,6 +81,19 @@ struct CameraCommand: ParsableCommand {
   }
 
   private func isOver(_ start: Date) -> Bool { seconds > 0 && Date().timeIntervalSince(start) >= seconds }
+
+  /// Sends any bytes, a message every few milliseconds: what a faulty or hostile camera would.
+  private func sendRaw(_ bytes: [UInt8]) throws {
+    let socket = try SRTSocket.call(
+      CallOptions(host: host, port: port, streamID: identifier, passphrase: try passphrase()))
+    for start in stride(from: 0, to: bytes.count, by: 1316) {
+      let message = Array(bytes[start..<min(start + 1316, bytes.count)])
+      try message.withUnsafeBytes { buffer in try socket.send(buffer, inOrder: inOrder) }
+      usleep(4000)
+    }
+    for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
+    print("{\"sent_bytes\":\(bytes.count),\"connections\":1}")
+  }
 
   /// Sends in real time until the time is over or the link is lost; returns the bytes handed to the transport.
   private func send(

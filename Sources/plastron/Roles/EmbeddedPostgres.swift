@@ -117,7 +117,12 @@ final class EmbeddedPostgres {
 
   private func runningPostmaster() -> pid_t? {
     guard let text = try? String(contentsOfFile: folder + "/postmaster.pid", encoding: .utf8),
-      let first = text.split(separator: "\n").first, let pid = pid_t(first), kill(pid, 0) == 0
+      let first = text.split(separator: "\n").first, let pid = pid_t(first), pid > 1, kill(pid, 0) == 0,
+      // The number may belong to somebody else by now.
+      let command = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline").map({
+        String(decoding: $0, as: UTF8.self)
+      }),
+      command.contains("postgres"), command.contains(folder)
     else { return nil }
     return pid
   }

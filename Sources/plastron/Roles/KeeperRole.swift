@@ -37,7 +37,7 @@ enum KeeperRole {
     ) { position, bytes in
       if position >= indexed { missing.append((position, bytes)) }
     }
-    try await index(missing, into: register)
+    try await index(missing, into: register, logger: logger)
     let keeper = Keeper(
       settings: .init(node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder),
       store: register, keys: try KeyRing(masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder),
@@ -81,17 +81,28 @@ enum KeeperRole {
     }
   }
 
-  /// Brings the index to where the journal's files are.
-  private static func index(_ entries: [(UInt64, [UInt8])], into register: Register) async throws {
-    for start in stride(from: 0, to: entries.count, by: 500) {
-      try await register.indexJournal(
-        try entries[start..<min(start + 500, entries.count)].map { position, bytes in
-          let head = try JSONDecoder().decode(EntryHead.self, from: Data(bytes))
-          return (
-            position: position, time_us: head.time_us, kind: head.kind, act: head.act, author: head.author,
-            service: head.service, text: String(decoding: bytes, as: UTF8.self), leaf: MerkleHash.leaf(bytes)
-          )
-        })
+  /// Brings the index to where the journal's files are; an entry that the database will never take is passed over.
+  private static func index(
+    _ entries: [(UInt64, [UInt8])], into register: Register, logger: Logger
+  ) async throws {
+    let rows = try entries.map { position, bytes -> JournalIndexRow in
+      let head = try JSONDecoder().decode(EntryHead.self, from: Data(bytes))
+      return (
+        position: position, time_us: head.time_us, kind: head.kind, act: head.act, author: head.author,
+        service: head.service, text: String(decoding: bytes, as: UTF8.self), leaf: MerkleHash.leaf(bytes)
+      )
+    }
+    for start in stride(from: 0, to: rows.count, by: 500) {
+      let batch = Array(rows[start..<min(start + 500, rows.count)])
+      do {
+        try await register.indexJournal(batch)
+      } catch  where !register.isTransient(error) {
+        for row in batch {
+          do { try await register.indexJournal([row]) } catch  where !register.isTransient(error) {
+            logger.error("an entry is not indexed", metadata: ["position": "\(row.position)"])
+          }
+        }
+      }
     }
   }
 

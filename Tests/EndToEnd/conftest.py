@@ -1,0 +1,272 @@
+"""A running server on loopback, with its own data folder, database and ports; nothing here is a mock."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / ".build" / "debug" / "plastron"
+PASSWORD = "un mot de passe de test"
+
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(check, seconds=15, every=0.1):
+    """Waits until check() is true and returns its value; fails with the last one otherwise."""
+    end = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < end, f"still {value!r} after {seconds} s"
+        time.sleep(every)
+
+
+class Session(requests.Session):
+    """A logged-in client of the console's API."""
+
+    def __init__(self, world, name):
+        super().__init__()
+        self.base = f"https://localhost:{world.console_port}/api/v1"
+        self.verify = str(world.data / "tls/certificate.pem")
+        # The environment may name a bundle of its own, which would win over `verify`.
+        self.trust_env = False
+        self.last = self.post(self.base + "/session", json={"name": name, "password": PASSWORD})
+        if self.last.ok:
+            self.headers["X-Plastron-CSRF"] = self.last.json()["csrf"]
+
+    def call(self, method, path, **options):
+        return self.request(method, self.base + path, timeout=20, **options)
+
+
+class Camera:
+    """One run of the simulated camera."""
+
+    def __init__(self, world, camera, seconds, options=(), passphrase=None):
+        self.sent = pathlib.Path(tempfile.mkstemp(prefix="plastron-sent-", suffix=".ts", dir=world.scratch)[1])
+        arguments = [str(PROGRAM), "camera", "--port", str(world.ingest_port), "--id", camera, "--seconds", str(seconds)]
+        if "--raw" not in options:
+            arguments += ["--sent", str(self.sent)]
+        if "--from" not in options:
+            arguments += ["--from", str(world.clip)]
+        environment = dict(world.environment, PLASTRON_PASSPHRASE=passphrase or world.passphrases.get(camera, "x" * 20))
+        self.process = subprocess.Popen(
+            arguments + list(options), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait(self, seconds=60):
+        out, err = self.process.communicate(timeout=seconds)
+        self.error = err
+        return json.loads(out) if out.strip() else None
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class World:
+    def __init__(self):
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="plastron-e2e-", dir="/tmp"))
+        self.scratch.chmod(0o755)
+        self.data = self.scratch / "data"
+        self.ingest_port = free_port(socket.SOCK_DGRAM)
+        self.console_port = free_port(socket.SOCK_STREAM)
+        self.device_port = free_port(socket.SOCK_STREAM)
+        self.environment = dict(
+            os.environ, PLASTRON_DATA_FOLDER=str(self.data), PLASTRON_INGEST_HOST="127.0.0.1",
+            PLASTRON_INGEST_PORT=str(self.ingest_port), PLASTRON_CONSOLE_PORT=str(self.console_port),
+            PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD)
+        self.passphrases, self.tokens, self.cameras = {}, {}, 0
+        self.clip = self.make_clip()
+        self.log = open(self.scratch / "server.log", "w")
+        self.server = subprocess.Popen(
+            [str(PROGRAM), "serve", "--supervised"], env=self.environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
+        until(lambda: "ingest: true" in self.admin("status", check=False), 60)
+        self.furnish()
+
+    def make_clip(self):
+        clip = self.scratch / "clip.ts"
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-f", "lavfi", "-i",
+             "sine=frequency=440:sample_rate=48000:duration=8", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf",
+             "2", "-b:v", "400k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k", "-f", "mpegts", str(clip)],
+            check=True)
+        return clip
+
+    def furnish(self):
+        self.service = self.admin("service", "--name", "PM Essai", "--act", "essai", "--date", "2026-01-01").strip()
+        self.other = self.admin("service", "--name", "SP Autre", "--regime", "bwc-six-months", "--act", "essai", "--date", "2026-01-01").strip()
+        self.agent = self.admin("agent", "--service", self.service, "--matricule", "M-1", "--name", "Alix Porteur", "--rank", "gardien").strip()
+        for name, role, service in [
+            ("operateur", "operator", self.service), ("auditeur", "auditor", self.service), ("chef", "head", self.service),
+            ("voisin", "operator", self.other), ("administrateur", "administrator", self.service)]:
+            self.admin("account", "--name", name, "--agent", self.agent)
+            self.admin("accredit", "--account", name, "--service", service, "--role", role, "--act", "essai")
+
+    def admin(self, *arguments, check=True):
+        result = subprocess.run(
+            [str(PROGRAM), "admin", *arguments], env=self.environment, capture_output=True, text=True, timeout=30)
+        assert not check or result.returncode == 0, result.stderr
+        return result.stdout
+
+    def command(self, *arguments, account, check=True):
+        result = subprocess.run(
+            [str(PROGRAM), *arguments, "--account", account], env=self.environment, capture_output=True, text=True,
+            timeout=60)
+        assert not check or result.returncode == 0, result.stderr + result.stdout
+        return result
+
+    def new_camera(self, issued=True):
+        self.cameras += 1
+        name = f"CAM-{self.cameras}"
+        said = self.admin("enrol", "--service", self.service, "--camera", name)
+        self.passphrases[name] = re.search(r"passphrase: (\S+)", said)[1]
+        self.tokens[name] = re.search(r"token: (\S+)", said)[1]
+        if issued:
+            self.admin("issue", "--camera", name, "--agent", self.agent)
+        return name
+
+    def session(self, name):
+        session = Session(self, name)
+        assert session.last.ok, session.last.text
+        return session
+
+    def record(self, camera, seconds, *options, **more):
+        return Camera(self, camera, seconds, options, **more)
+
+    def incident(self, camera, seconds=10):
+        """The active incident of a camera, as the wall shows it."""
+        operator = self.session("operateur")
+
+        def look():
+            for card in self.wall(operator)["incidents"]:
+                if card["camera"] == camera:
+                    return card
+            return None
+        return until(look, seconds)
+
+    def wall(self, session):
+        with session.get(session.base + "/wall", stream=True, timeout=20) as answer:
+            assert answer.ok, answer.text
+            return json.loads(next(answer.iter_lines()))
+
+    def rows(self, **filters):
+        return self.session("auditeur").call("GET", "/register", params=filters).json()["rows"]
+
+    def closed(self, camera, seconds=20):
+        """The newest recording of a camera once it is closed."""
+        return until(lambda: [r for r in self.rows(camera=camera) if r["state"] == "closed"], seconds)[-1]
+
+    def close(self, camera):
+        card = self.incident(camera)
+        answer = self.session("operateur").call("POST", f"/incidents/{card['incident']}/close")
+        assert answer.status_code == 204, answer.text
+        return self.closed(camera)
+
+    def export(self, recording, form="ts"):
+        answer = self.session("chef").call(
+            "POST", f"/recordings/{recording}/extraction",
+            json={"reason": "judicial", "reference": "PV 2026/1", "form": form})
+        assert answer.ok, answer.text
+        return answer.content
+
+    def refusals(self, camera=None):
+        listed = self.session("auditeur").call("GET", "/refusals", params={"limit": 200}).json()
+        return [r for r in listed if camera is None or r.get("camera") == camera]
+
+    def device(self, method, path, camera, **options):
+        return requests.request(
+            method, f"https://localhost:{self.device_port}/api/v1/device{path}", verify=str(self.data / "tls/certificate.pem"),
+            headers={"Authorization": f"Bearer {self.tokens.get(camera, '0' * 64)}"}, timeout=20, **options)
+
+    def pid(self, role):
+        return int((self.data / "run" / f"{role}.pid").read_text())
+
+    def kill(self, role):
+        pid = self.pid(role)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: self.pid(role) != pid, 10, 0.02)
+
+    def sql(self, statement):
+        password = (self.data / "keys/postgres-plastron_owner").read_text()
+        result = subprocess.run(
+            ["psql", "-AtX", "-v", "ON_ERROR_STOP=1", "-h", str(self.data / "postgres/socket"), "-U", "plastron_owner", "plastron", "-c", statement],
+            env=dict(os.environ, PGPASSWORD=password), capture_output=True, text=True, timeout=30)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def journal(self):
+        raw, entries, at = (self.data / "journal/entries").read_bytes(), [], 0
+        while at + 2 <= len(raw):
+            size = int.from_bytes(raw[at:at + 2], "big")
+            entries.append(json.loads(raw[at + 2:at + 2 + size]))
+            at += 2 + size
+        return entries
+
+    def acts(self, recording):
+        return [e["act"] for e in self.journal() if e["facts"].get("recording") == recording]
+
+    def check_is_clean(self):
+        result = self.command("footage", "check", account="auditeur", check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    def footage(self):
+        return {p: p.stat().st_size for p in (self.data / "footage").rglob("*") if p.is_file()}
+
+    def files_containing(self, needles):
+        """Files of the data folder in which a piece of media stands in clear."""
+        found = []
+        for path in self.data.rglob("*"):
+            if path.is_file() and not path.is_socket():
+                content = path.read_bytes()
+                found += [str(path) for needle in needles if needle in content]
+        return found
+
+    def needles(self):
+        """Pieces of the clip that cannot stand anywhere by chance."""
+        clip = self.clip.read_bytes()
+        return [clip[at + 20:at + 180] for at in range(188 * 40, len(clip) - 188, 188 * 97)]
+
+    def end(self):
+        self.server.stdin.close()
+        try:
+            self.server.wait(20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+        self.log.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def world():
+    world = World()
+    yield world
+    print((world.scratch / "server.log").read_text()[-4000:])
+    world.end()
+
+
+@pytest.fixture
+def cameras(world):
+    """Starts cameras and ends them with the test."""
+    running = []
+
+    def start(camera, seconds, *options, **more):
+        running.append(world.record(camera, seconds, *options, **more))
+        return running[-1]
+    yield start
+    for camera in running:
+        camera.stop()

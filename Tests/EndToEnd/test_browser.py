@@ -1,0 +1,101 @@
+"""A real Chromium at the wall."""
+
+import os
+import pathlib
+import time
+
+import pytest
+from conftest import PASSWORD, until
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+SCREENSHOTS = pathlib.Path(os.environ.get("PLASTRON_SCREENSHOTS", "/tmp/plastron-screenshots"))
+
+
+@pytest.fixture
+def browser(world):
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--window-size=1280,900", "--autoplay-policy=no-user-gesture-required"]:
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver.get(f"https://localhost:{world.console_port}/")
+    yield driver
+    driver.quit()
+
+
+def log_in(driver, name):
+    until(lambda: driver.find_element(By.ID, "login").is_displayed())
+    driver.find_element(By.NAME, "name").send_keys(name)
+    driver.find_element(By.NAME, "password").send_keys(PASSWORD)
+    driver.find_element(By.CSS_SELECTOR, "#login button").click()
+
+
+def tile(driver, camera):
+    found = until(lambda: driver.find_elements(By.CSS_SELECTOR, f'.tile[data-camera="{camera}"]'), 15)
+    return found[0]
+
+
+def shown(driver, element):
+    """Time of the picture, decoded frames, width."""
+    return driver.execute_script(
+        "const v = arguments[0].querySelector('video'); return [v.currentTime, v.getVideoPlaybackQuality().totalVideoFrames, v.videoWidth]", element)
+
+
+def screenshot(driver, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+def test_an_operator_watches_and_is_refused_without_a_threat(world, cameras, browser):
+    quiet, threatened = world.new_camera(), world.new_camera()
+    cameras(quiet, 60)
+    cameras(threatened, 60, "--threat", "agents")
+    log_in(browser, "operateur")
+    refused = tile(browser, quiet)
+    refused.find_element(By.CSS_SELECTOR, ".watch").click()
+    until(lambda: refused.get_attribute("data-refusal") == "no-threat")
+    assert "menace" in refused.find_element(By.CSS_SELECTOR, ".message").text
+    watched = tile(browser, threatened)
+    assert "MENACE" in watched.text
+    watched.find_element(By.CSS_SELECTOR, ".watch").click()
+    first = until(lambda: (lambda s: s if s[1] > 5 and s[2] == 320 else None)(shown(browser, watched)), 20)
+    time.sleep(2)
+    second = shown(browser, watched)
+    assert second[0] > first[0] + 1 and second[1] > first[1] + 25
+    screenshot(browser, "wall")
+    # The picture is not black: some of its pixels differ.
+    colours = browser.execute_script(
+        "const v = arguments[0].querySelector('video'), c = document.createElement('canvas'); c.width = 32; c.height = 24;"
+        "const x = c.getContext('2d'); x.drawImage(v, 0, 0, 32, 24); return new Set(Array.from(x.getImageData(0, 0, 32, 24).data)).size", watched)
+    assert colours > 20
+    # The threat is lifted at another post: the picture ends here at once.
+    card = world.incident(threatened)
+    assert world.session("operateur").call("DELETE", f"/incidents/{card['incident']}/threat").status_code == 204
+    until(lambda: "Direct terminé" in watched.find_element(By.CSS_SELECTOR, ".message").text or "live ended" in watched.text, 5)
+    assert browser.execute_script("return arguments[0].querySelector('video').src", watched) == ""
+    for camera in (quiet, threatened):
+        world.close(camera)
+
+
+def test_a_camera_that_was_not_issued_alarms_and_is_issued_at_the_wall(world, cameras, browser):
+    camera = world.new_camera(issued=False)
+    log_in(browser, "operateur")
+    run = cameras(camera, 40, "--reconnect")
+    alarm = until(lambda: browser.find_elements(By.CSS_SELECTOR, f'.alarm[data-camera="{camera}"][data-code="not-issued"]'), 15)[0]
+    select = until(lambda: (lambda s: s if len(s.options) else None)(Select(alarm.find_element(By.TAG_NAME, "select"))))
+    select.select_by_value(world.agent)
+    screenshot(browser, "alarm")
+    alarm.find_element(By.TAG_NAME, "button").click()
+    tile(browser, camera)
+    issued = [e for e in world.journal() if e["act"] == "camera.issued" and e["facts"]["camera"] == camera]
+    assert len(issued) == 1 and issued[0]["author"] == "operateur"
+    run.stop()
+    world.close(camera)
+
+
+def test_an_auditor_sees_no_wall(world, browser):
+    log_in(browser, "auditeur")
+    until(lambda: "opérateurs" in browser.find_element(By.ID, "state").text)
+    assert browser.find_elements(By.CSS_SELECTOR, ".tile") == []
