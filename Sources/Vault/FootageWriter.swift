@@ -192,7 +192,8 @@ package final class FootageWriter: Sendable {
       guard let wanted = unopened[part] else { return }
       do throws(VaultError) {
         let full = root + "/" + wanted.path
-        try Directories.make(Directories.parent(of: full))
+        // The keeper, in the same group, erases here; the console reads.
+        try Directories.make(Directories.parent(of: full), mode: 0o770)
         var file = try DurableFile.create(full)
         do throws(VaultError) {
           try file.append(wanted.header.encoded)

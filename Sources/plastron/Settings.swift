@@ -33,10 +33,10 @@ struct Settings: Sendable {
   var dayKeysFolder: String { keysFolder + "/days" }
   var journalKeyPath: String { keysFolder + "/journal.key" }
   var nodePath: String { dataFolder + "/node" }
-  var keeperForIngest: String { runFolder + "/keeper-ingest.sock" }
-  var keeperForConsole: String { runFolder + "/keeper-console.sock" }
-  var keeperForAdministrator: String { runFolder + "/keeper-admin.sock" }
-  var ingestForConsole: String { runFolder + "/ingest-live.sock" }
+  var keeperForIngest: String { runFolder + "/for-ingest/keeper.sock" }
+  var keeperForConsole: String { runFolder + "/for-console/keeper.sock" }
+  var keeperForAdministrator: String { runFolder + "/for-administrator/keeper.sock" }
+  var ingestForConsole: String { runFolder + "/live/ingest.sock" }
 
   static func load(file: String?) async throws -> Settings {
     var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: ["plastron"])]
@@ -65,7 +65,7 @@ struct Settings: Sendable {
       databaseURL: config.string(forKey: "database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 })
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
       throw Invalid(
-        description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 84")
+        description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 76")
     }
     return settings
   }

@@ -12,8 +12,8 @@ import Vault
 /// Puts the ingest together: the cameras' listener and the live socket that the console reads.
 enum IngestRole {
   static func run(_ settings: Settings, logger: Logger) async throws {
-    try Directories.make(settings.runFolder, mode: 0o750)
-    try Directories.make(settings.footageFolder, mode: 0o750)
+    try Directories.make(Directories.parent(of: settings.ingestForConsole), mode: 0o750)
+    try Directories.make(settings.footageFolder, mode: 0o770)
     let http = SeamClient<IngestCall, IngestReply, IngestDirective>.makeHTTPClient()
     let ingest = IngestService(
       settings: .init(host: settings.ingestHost, port: settings.ingestPort, footageRoot: settings.footageFolder),

@@ -23,7 +23,10 @@ enum KeeperRole {
       throw Settings.Invalid(
         description: "the keeper needs PLASTRON_DATABASE_URL; `plastron serve` gives it the embedded database")
     }
-    try Directories.make(settings.runFolder, mode: 0o750)
+    // A folder a caller: who may enter it may call. The units give each its own group.
+    for socket in [settings.keeperForIngest, settings.keeperForConsole, settings.keeperForAdministrator] {
+      try Directories.make(Directories.parent(of: socket), mode: 0o750)
+    }
     let node = try Setup.nodeID(settings)
     let pool = Pool(conninfo: url, connections: databaseConnections)
     let register = Register(pool: pool, node: node)
