@@ -95,7 +95,7 @@ class World:
         self.log = open(self.scratch / "server.log", "w")
         self.server = subprocess.Popen(
             [str(PROGRAM), "serve", "--supervised"], env=self.environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
-        until(lambda: "ingest: true" in self.admin("status", check=False), 60)
+        until(self.is_up, 60)
         self.furnish()
 
     def make_clip(self):
@@ -201,6 +201,10 @@ class World:
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.pid(role) != pid, 10, 0.02)
 
+    def is_up(self):
+        """Whether the keeper answers and the ingest is connected to it."""
+        return "ingest: true" in self.admin("status", check=False)
+
     def sql(self, statement):
         password = (self.data / "keys/postgres-plastron_owner").read_text()
         result = subprocess.run(
@@ -262,6 +266,7 @@ def world():
 @pytest.fixture
 def cameras(world):
     """Starts cameras and ends them with the test."""
+    until(world.is_up, 30)
     running = []
 
     def start(camera, seconds, *options, **more):

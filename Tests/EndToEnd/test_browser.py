@@ -99,3 +99,16 @@ def test_an_auditor_sees_no_wall(world, browser):
     log_in(browser, "auditeur")
     until(lambda: "opérateurs" in browser.find_element(By.ID, "state").text)
     assert browser.find_elements(By.CSS_SELECTOR, ".tile") == []
+
+
+def test_an_extracted_mp4_plays_in_a_browser(world, cameras, browser):
+    camera = world.new_camera()
+    cameras(camera, 5).wait()
+    mp4 = world.scratch / "extracted.mp4"
+    mp4.write_bytes(world.export(world.close(camera)["recording"], "mp4"))
+    browser.get(f"file://{mp4}")
+    state = "const v = document.querySelector('video'); v.muted = true; v.play(); return [v.currentTime, v.videoWidth, v.error && v.error.message]"
+    first = until(lambda: (lambda s: s if s[1] == 320 else None)(browser.execute_script(state)))
+    time.sleep(1)
+    second = browser.execute_script(state)
+    assert second[0] > first[0] + 0.5 and second[2] is None

@@ -164,7 +164,7 @@ def test_killing_the_console_or_the_keeper_never_interrupts_a_recording(world, c
     time.sleep(2)
     world.kill("keeper")
     sent = run.wait()["sent_bytes"]
-    until(lambda: "ingest: true" in world.admin("status", check=False), 20)
+    until(world.is_up, 20)
     until(lambda: requests.get(f"https://localhost:{world.console_port}/healthz", verify=str(world.data / "tls/certificate.pem")).ok, 20)
     row = world.close(camera)
     assert row["incident"] == card["incident"] and row["gaps"] == 0
@@ -198,7 +198,7 @@ def test_a_killed_ingest_is_back_and_the_incident_goes_on_with_a_gap(world, came
 def test_a_killed_ingest_listens_again_within_two_seconds(world):
     start = time.monotonic()
     world.kill("ingest")
-    until(lambda: "ingest: true" in world.admin("status", check=False), 5, 0.02)
+    until(world.is_up, 5, 0.02)
     # Its socket is bound again: the port can be seen in the kernel's table.
     until(lambda: f":{world.ingest_port:04X} " in pathlib.Path("/proc/net/udp").read_text(), 5, 0.02)
     assert time.monotonic() - start < 2.0
