@@ -70,13 +70,13 @@ let package = Package(
 
     // Adapters to disk, database, sockets
     .target(
-      name: "Registry", dependencies: ["Postgres", "Doctrine", "Journal", "Footage", crypto],
+      name: "Registry", dependencies: ["Postgres", "Doctrine", "Journal", crypto],
       swiftSettings: strict),
     .target(name: "Vault", dependencies: ["Footage", "Journal", crypto], swiftSettings: strict),
     .target(
       name: "Seams",
       dependencies: [
-        "Doctrine", "Footage", "Journal", hummingbird, httpClient, nioCore, nioHTTP1, httpTypes, logging,
+        "Doctrine", "Journal", hummingbird, httpClient, nioCore, nioHTTP1, httpTypes, logging,
         lifecycle,
       ], swiftSettings: strict),
 
@@ -86,10 +86,10 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Relay", dependencies: ["TransportStream", "FragmentedMP4"], swiftSettings: strict),
     .target(name: "Identity", dependencies: ["Doctrine", crypto, cryptoExtras], swiftSettings: strict),
-    .target(name: "Retention", dependencies: ["Doctrine", "Journal", logging], swiftSettings: strict),
+    .target(name: "Retention", dependencies: ["Doctrine", logging], swiftSettings: strict),
     .target(
       name: "Extraction",
-      dependencies: ["Doctrine", "Footage", "FragmentedMP4", "Journal", "TransportStream", "Vault"],
+      dependencies: ["Footage", "FragmentedMP4", "TransportStream", "Vault"],
       swiftSettings: strict),
     .target(
       name: "Keeper",
@@ -99,8 +99,8 @@ let package = Package(
     .target(
       name: "CommandRoom",
       dependencies: [
-        "Relay", "Identity", "Doctrine", "Journal", "Seams", "Extraction", "Footage", "Vault", hummingbird,
-        hummingbirdHTTP2, httpTypes, nioCore, nioSSL, nioHTTP1, logging, lifecycle,
+        "Relay", "Identity", "Doctrine", "Seams", "Extraction", hummingbird,
+        hummingbirdHTTP2, httpTypes, nioCore, nioSSL, logging,
       ],
       resources: [.embedInCode("Public")],
       swiftSettings: strict),
@@ -110,7 +110,7 @@ let package = Package(
       name: "plastron",
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
-        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Extraction", "Keeper", "CommandRoom",
+        "Vault", "Seams", "Ingest", "Relay", "Retention", "Keeper", "CommandRoom",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
@@ -123,7 +123,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AdapterTests",
-      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Footage", "Journal", "Doctrine", crypto],
+      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Footage", "Journal", crypto],
       swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",

@@ -1,10 +1,11 @@
 internal import Crypto
+internal import Doctrine
 
 /// Random secrets and how they are stored: only as hashes.
 package enum Tokens {
   /// 256 random bits in hexadecimal.
   package static func make() -> String {
-    SymmetricKey(size: .bits256).withUnsafeBytes { hexadecimal($0) }
+    SymmetricKey(size: .bits256).withUnsafeBytes { $0.hexadecimal }
   }
 
   /// 32 characters of which each is one of 32: 160 random bits, for an SRT passphrase (10 to 79 characters).
@@ -19,10 +20,6 @@ package enum Tokens {
 
   /// A value tied to a session that a page must send back with every change it asks for.
   package static func csrf(of token: String) -> String {
-    hexadecimal(Array(SHA256.hash(data: Array("plastron-csrf:".utf8) + Array(token.utf8))))
-  }
-
-  private static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    SHA256.hash(data: Array("plastron-csrf:".utf8) + Array(token.utf8)).hexadecimal
   }
 }

@@ -345,7 +345,7 @@ extension Keeper {
   func mark() -> JournalMark {
     let mark = scribe.mark
     return JournalMark(
-      size: mark.size, root: mark.root.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
+      size: mark.size, root: mark.root.hexadecimal)
   }
 
   // ACC-3, ACC-5/6, LOG-2, EXP-4.

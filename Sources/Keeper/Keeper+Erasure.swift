@@ -57,7 +57,7 @@ extension Keeper: ErasureSteps {
   private static func facts(of part: DuePart) -> [String: CanonicalJSON] {
     [
       "recording": .string(part.recording.rawValue), "part": .string(part.part.rawValue),
-      "chain_head": .string(part.chainHead.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()),
+      "chain_head": .string(part.chainHead.hexadecimal),
       "term_day": .string(part.termDay.description),
     ]
   }

@@ -120,7 +120,7 @@ extension Keeper {
   private static func fact(_ progress: PartProgress) -> CanonicalJSON {
     .object([
       "part": .string(progress.part.rawValue), "chunks": .integer(progress.chunkCount),
-      "hash": .string(progress.chainHead.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()),
+      "hash": .string(progress.chainHead.hexadecimal),
     ])
   }
 

@@ -82,10 +82,7 @@ package final class Scribe: Sendable {
   }
 
   private static func salt() -> String {
-    (0..<16).map { _ in
-      let byte = UInt8.random(in: .min ... .max)
-      return String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-    }.joined()
+    (0..<16).map { _ in UInt8.random(in: .min ... .max) }.hexadecimal
   }
 }
 

@@ -57,6 +57,9 @@ package final class Pool: Sendable {
     try await run { connection in try connection.transaction(body) }
   }
 
+  /// Whether the database answers.
+  package func answers() async -> Bool { (try? await run { try $0.query("SELECT 1") }) != nil }
+
   private func startWorker() {
     let worker = Worker(conninfo: conninfo, line: line)
     let context = Unmanaged.passRetained(worker).toOpaque()

@@ -116,6 +116,18 @@ def test_a_reconnection_continues_the_recording_with_a_gap(world, cameras):
     world.check_is_clean()
 
 
+def test_the_command_line_closes_an_incident_as_a_named_account(world, cameras):
+    camera = world.new_camera()
+    cameras(camera, 20)
+    card = world.incident(camera)
+    refused = world.command("incident", "close", card["incident"], account="auditeur", check=False)
+    assert refused.returncode != 0 and "réservé" in refused.stderr
+    assert world.command("incident", "close", card["incident"], account="operateur").stdout == "ok\n"
+    assert world.closed(camera)["incident"] == card["incident"]
+    closed = [e for e in world.journal() if e["act"] == "incident.closed" and e["facts"]["incident"] == card["incident"]]
+    assert [e["author"] for e in closed] == ["operateur"]
+
+
 def test_a_stopped_camera_closes_its_incident_after_fifteen_seconds(world, cameras):
     camera = world.new_camera()
     cameras(camera, 2).wait()

@@ -24,7 +24,7 @@ def test_c_libraries_are_imported_by_their_wrapper_only():
 def test_sql_lives_in_the_registry():
     for path, text in swift():
         if re.search(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM) ", text):
-            assert path.relative_to(SOURCES).parts[0] in ("Registry", "Postgres") or "\"SELECT 1\"" in text, path
+            assert path.relative_to(SOURCES).parts[0] in ("Registry", "Postgres"), path
 
 
 def test_pure_modules_are_pure():

@@ -160,7 +160,7 @@ package final class AdmissionTable: Sendable {
 
   private static func unknowablePassphrase() -> String {
     SymmetricKey(size: .bits256).withUnsafeBytes { bytes in
-      bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+      bytes.hexadecimal
     }
   }
 }

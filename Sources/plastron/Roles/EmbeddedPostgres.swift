@@ -134,7 +134,7 @@ final class EmbeddedPostgres {
     for _ in 0..<150 {
       let pool = Pool(conninfo: conninfo, connections: 1)
       defer { pool.close() }
-      if (try? await pool.run { try $0.query("SELECT 1") }) != nil { return }
+      if await pool.answers() { return }
       guard server?.isRunning ?? false else { break }
       try await Task.sleep(for: .milliseconds(200))
     }
