@@ -128,7 +128,7 @@ let package = Package(
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT",
+        "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", crypto, logging,
       ], swiftSettings: strict),
   ]
 )
