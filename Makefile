@@ -13,7 +13,7 @@ PROGRAM = .build/debug/plastron
 
 .PHONY: build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench deps test-deps clean
 
-build:
+build: deps
 	swift build $(SWIFT_FLAGS)
 
 deps:
@@ -28,7 +28,7 @@ test-deps: deps
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; fi
 	@[ -x .venv/bin/pytest ] || { python3 -m venv .venv && .venv/bin/pip install -q -r Tests/requirements.txt; }
 
-demo: deps build
+demo: build
 	$(PROGRAM) demo --data $(DATA) --ingest-port $(INGEST_PORT) --console-port $(CONSOLE_PORT) --device-port $(DEVICE_PORT) $(if $(ONCE),--once)
 
 test: test-deps test-swift test-end-to-end test-fuzz

@@ -33,8 +33,8 @@ package struct ConsoleService: Sendable {
     let cameras = try application(
       devices.router(), host: settings.deviceHost, port: settings.devicePort, name: "devices")
     try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await people.run() }
-      group.addTask { try await cameras.run() }
+      group.addTask { try await listen(people, "console.host, console.port", settings.host, settings.port) }
+      group.addTask { try await listen(cameras, "device.host, device.port", settings.deviceHost, settings.devicePort) }
       group.addTask { await follow(wall, hub) }
       group.addTask {
         while !Task.isCancelled {
@@ -50,6 +50,17 @@ package struct ConsoleService: Sendable {
       // Whichever ends first ends the process; the supervisor starts it anew.
       try await group.next()
       group.cancelAll()
+    }
+  }
+
+  private func listen(_ application: some ApplicationProtocol, _ key: String, _ host: String, _ port: Int) async throws
+  {
+    do {
+      try await application.run()
+    } catch  where !(error is CancellationError) {
+      logger.critical(
+        "cannot listen", metadata: ["setting": "\(key)", "address": "\(host):\(port)", "error": "\(error)"])
+      throw error
     }
   }
 

@@ -5,8 +5,6 @@ package import Crypto
 /// Specification: docs/footage-format.md; AES-256-GCM as swift-crypto gives it. A sealed box is
 /// nonce (12) ‖ ciphertext ‖ tag (16), the nonce random.
 package enum Sealing {
-  package static let overhead = 28
-
   package static func seal(
     _ plaintext: [UInt8], under key: SymmetricKey, purpose: String, subject: [UInt8]
   ) throws -> [UInt8] {

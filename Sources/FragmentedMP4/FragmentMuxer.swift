@@ -29,6 +29,7 @@ package struct FragmentMuxer: Sendable {
   private static let maximumHeldSamples = 4096
   /// Two seconds of pictures wait for a stream that the program names and that does not come.
   private static let maximumEarlyUnits = 60
+  private static let maximumEarly_bytes = 8 << 20
 
   private let cut: Cut
   private let keepsSound: Bool
@@ -47,6 +48,7 @@ package struct FragmentMuxer: Sendable {
   private var expected: Set<UInt16> = []
   /// Units that came before every stream was known.
   private var early: [AccessUnit] = []
+  private var early_bytes = 0
   private var videoPID: UInt16?
   private var audioPID: UInt16?
 
@@ -65,6 +67,8 @@ package struct FragmentMuxer: Sendable {
     case .configured(let pid, let configuration):
       guard configuration.isVideo || keepsSound else { return [] }
       if configuration.isVideo, let videoPID, videoPID != pid, tracks[videoPID] != nil { return [] }
+      // A file has one start: sound that comes after it stays in the master only.
+      if cut == .everyGroup, !configuration.isVideo, !tracks.isEmpty { return [] }
       let flushed = flush()
       configurations[pid] = configuration
       if configuration.isVideo { videoPID = pid } else { audioPID = pid }
@@ -74,7 +78,10 @@ package struct FragmentMuxer: Sendable {
       guard keepsSound, tracks.isEmpty else { return write(unit) }
       // The first start: a file that began without its sound could not take it up later.
       early.append(unit)
-      guard knowsAllStreams || early.count >= Self.maximumEarlyUnits else { return [] }
+      early_bytes += unit.data.count
+      guard knowsAllStreams || early.count >= Self.maximumEarlyUnits || early_bytes >= Self.maximumEarly_bytes else {
+        return []
+      }
       return writeEarly()
     }
   }

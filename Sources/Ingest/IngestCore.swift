@@ -92,6 +92,10 @@ final class IngestCore {
   private var connections: [Int32: Connection] = [:]
   private var cameras: [CameraID: CameraState] = [:]
   private var lastSlowTurn = MonotonicTime(microseconds: 0)
+  /// Whether the writer's line has room in this turn, and since when: while it has none nothing is read, and
+  /// silence says nothing about a camera.
+  private var hasRoom = true
+  private var roomSince = MonotonicTime(microseconds: 0)
 
   init(
     listener: consuming SRTListener, table: AdmissionTable, spool: EventSpool, feed: LiveFeed,
@@ -122,7 +126,9 @@ final class IngestCore {
       while !stopping() {
         for command in commands() { perform(command, poll) }
         while let socket = listener.accept() { accepted(socket, poll) }
-        let hasRoom = writer.hasRoom
+        let room = writer.hasRoom
+        if room, !hasRoom { roomSince = clocks.monotonic() }
+        hasRoom = room
         if hasRoom { for connection in connections.values { drain(connection, buffer) } }
         let now = clocks.monotonic()
         let wall = clocks.wall()
@@ -216,7 +222,7 @@ final class IngestCore {
     cameras[camera] = state
     if let id = state.connection, let other = connections[id] {
       // While the disk holds reading back, silence says nothing about the first device.
-      guard writer.hasRoom, now.since(other.lastPacket) >= Self.takeover_us else {
+      guard hasRoom, now.since(max(other.lastPacket, roomSince)) >= Self.takeover_us else {
         refuse(
           attempt, admission, "two-devices",
           "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra."
@@ -355,7 +361,12 @@ final class IngestCore {
     let id = connection.socket.id
     guard connections.removeValue(forKey: id) != nil else { return }
     poll.remove(id)
-    logger.info("stream closed", metadata: ["connection": "\(id)"])
+    logger.info(
+      "stream closed",
+      metadata: [
+        "connection": "\(id)", "missing": "\(connection.orderer.missing)",
+        "duplicates": "\(connection.orderer.duplicates)", "damage": "\(connection.assembler.damage)",
+      ])
     guard !connection.isLinkTest else {
       tellLinkTest(connection, at: now)
       return
@@ -402,7 +413,7 @@ final class IngestCore {
     for connection in connections.values {
       if connection.isLinkTest {
         if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, poll, at: now) }
-      } else if writer.hasRoom, now.since(connection.lastPacket) >= Self.stuck_us,
+      } else if hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.stuck_us,
         let figures = connection.socket.statistics(), figures.receiveBuffer_bytes > 0
       {
         end(connection, poll, at: now)
@@ -440,7 +451,16 @@ final class IngestCore {
     _ poll: borrowing SRTPoll, at now: MonotonicTime
   ) {
     guard let recording = state.recording, recording.incident == incident else { return }
-    if let id = state.connection, let connection = connections[id] { end(connection, poll, at: now) }
+    if let id = state.connection, let connection = connections[id] {
+      end(connection, poll, at: now)
+      // SRT tells a sender nothing: the reason stands here, and in the device API's state.
+      spool.append(
+        .refused(
+          RefusalEntry(
+            at: clocks.wall(), camera: camera.rawValue, service: recording.service, peer: connection.peer,
+            code: RefusalEntry.streamEnded, sentence: "Connexion terminée : incident \(cause.sentence).", proven: true))
+      )
+    }
     setLive(state, recording, false)
     let wall = clocks.wall()
     index.closesIncident(
@@ -488,7 +508,7 @@ final class IngestCore {
         machine: IncidentMachine(resuming: resumed.incident, activation: resumed.resumed.activation, at: now))
       let recording = OpenRecording(
         incident: resumed.incident, recording: resumed.recording, service: resumed.service,
-        current: resumed.current, upcoming: resumed.resumed.parts, facts: [], epoch: resumed.lastEpoch,
+        current: resumed.current, upcoming: resumed.resumed.parts, facts: resumed.facts, epoch: resumed.lastEpoch,
         lastPacket: resumed.lastArrival)
       recording.pauseCause = .serverRestart
       state.recording = recording

@@ -24,6 +24,8 @@ package struct ResumedRecording: Sendable {
   package var service: ServiceID
   package var current: PartGrant
   package var resumed: ResumedIncident
+  /// Opened from the file's header: the parts that follow carry the same.
+  package var facts: [UInt8]
   package var lastArrival: UTCTime
   package var lastEpoch: UInt32
 }

@@ -50,14 +50,27 @@ package struct IngestService: Sendable {
     let link = KeeperLink(client: keeper, table: table, spool: spool, loop: loop, logger: logger)
     let linked = Task { await link.run() }
     defer { linked.cancel() }
-    let port = try loop.start(host: settings.host, port: settings.port)
+    let port: UInt16
+    do {
+      port = try loop.start(host: settings.host, port: settings.port)
+    } catch {
+      logger.critical(
+        "cannot listen for cameras",
+        metadata: [
+          "setting": "ingest.host, ingest.port", "address": "\(settings.host):\(settings.port)", "error": "\(error)",
+        ])
+      throw error
+    }
     logger.notice("listening for cameras", metadata: ["port": "\(port)", "srt": "\(SRTLibrary.version)"])
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
   }
 
   /// Asks the keeper about every file without a close chunk, and about what only the index believes open.
   private func takeUpOpenParts() async throws {
-    let found = OpenParts.find(below: settings.footageRoot, at: clocks.wall())
+    let recent = RecentParts.find(below: settings.footageRoot, at: clocks.wall())
+    // An incident that has a file is not opened a second time, whatever became of the news of it.
+    table.markUsed(recent.incidents)
+    let found = recent.parts
     var answers: [FoundPartAnswer]?
     while answers == nil {
       try Task.checkCancellation()
@@ -100,7 +113,9 @@ package struct IngestService: Sendable {
           ResumedRecording(
             incident: answer.incident, recording: answer.recording,
             service: ServiceID(UUIDText.text(recovered.header.service)), current: answer.grant, resumed: resume,
-            lastArrival: last, lastEpoch: recovered.lastEpoch)))
+            facts: try Sealing.open(
+              recovered.header.sealedFacts, under: answer.grant.symmetricKey, purpose: Sealing.factsPurpose,
+              subject: recovered.header.part), lastArrival: last, lastEpoch: recovered.lastEpoch)))
     } else {
       loop.closeRecovered(
         part, lastArrival: last, lastEpoch: recovered.lastEpoch,
@@ -115,32 +130,46 @@ package struct IngestService: Sendable {
   }
 }
 
-/// Looks for parts that a stop left open.
-enum OpenParts {
+/// Looks for files that a stop left open, or closed without anybody having been told.
+enum RecentParts {
   /// An incident lasts hours; a recording that began earlier than this is not waited for.
   static let days = 3
+  /// Closes are told within seconds, or when the keeper is back; older files are known.
+  static let untold_s: Double = 2 * 3600
 
-  static func find(below root: String, at now: UTCTime) -> [FoundPart] {
+  static func find(below root: String, at now: UTCTime) -> (parts: [FoundPart], incidents: Set<IncidentID>) {
     let today = LegalCalendar(initialOffset_s: 0, transitions: []).day(of: now)
-    var found: [FoundPart] = []
+    var parts: [FoundPart] = []
+    var incidents: Set<IncidentID> = []
     for back in -1...days {
       let day = today.adding(days: -back).description.split(separator: "-").joined(separator: "/")
       for name in Directories.names(in: "\(root)/\(day)") where name.hasSuffix(".plm") {
-        if let part = open(root, "\(day)/\(name)") { found.append(part) }
+        let path = "\(day)/\(name)"
+        guard let header = try? PartReader.header(of: root + "/" + path) else {
+          // A stop came before its header was whole: there is nothing in it, and its name must be free.
+          try? FileManager.default.moveItem(atPath: "\(root)/\(path)", toPath: "\(root)/\(path).headless")
+          continue
+        }
+        incidents.insert(IncidentID(UUIDText.text(header.incident)))
+        let isClosed = PartReader.endsWithClose(root + "/" + path)
+        if !isClosed || isRecent("\(root)/\(path)", now) { parts.append(part(header, path, isClosed)) }
       }
     }
-    return found
+    return (parts, incidents)
   }
 
-  private static func open(_ root: String, _ path: String) -> FoundPart? {
-    guard !PartReader.endsWithClose(root + "/" + path), let header = try? PartReader.header(of: root + "/" + path)
-    else { return nil }
+  private static func isRecent(_ path: String, _ now: UTCTime) -> Bool {
+    let changed = try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
+    return changed.map { Double(now.microseconds) / 1e6 - $0.timeIntervalSince1970 < untold_s } ?? true
+  }
+
+  private static func part(_ header: PartHeader, _ path: String, _ isClosed: Bool) -> FoundPart {
     let day = Int(header.localDay)
     return FoundPart(
       part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
       incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
       localDay: LocalDate(year: day / 10_000, month: day / 100 % 100, day: day % 100),
       wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
-      created: UTCTime(microseconds: header.created_us))
+      created: UTCTime(microseconds: header.created_us), isClosed: isClosed)
   }
 }

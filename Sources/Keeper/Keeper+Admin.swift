@@ -8,6 +8,21 @@ package import Seams
 /// The administrator's acts. An administrator sees no footage, and every act is journalled first.
 extension Keeper {
   package func answer(_ call: AdminCall) async throws -> AdminReply {
+    do { return try await perform(call) } catch {
+      switch store.complaint(error) {
+      case .exists:
+        throw Problem(
+          409, "exists", "Existe déjà (Exists)", "Ce nom ou ce matricule existe déjà. (This name is taken.)")
+      case .refused:
+        throw Problem.badRequest(
+          "Une valeur n'est pas admise, ou désigne ce qui n'existe pas. Une caméra se nomme avec A-Z, a-z, 0-9, « . », « _ », « - » (64 au plus). (A value is not allowed or names nothing.)"
+        )
+      case nil: throw error
+      }
+    }
+  }
+
+  private func perform(_ call: AdminCall) async throws -> AdminReply {
     let author = "administrator"
     let now = clock()
     switch call {

@@ -17,6 +17,9 @@ extension Keeper {
     case .logIn(let name, let password, let peer): return try await logIn(name, password, peer: peer)
     case .logOut(let token):
       let hash = Tokens.hash(token)
+      let person = try await session(token)
+      try await scribe.write(
+        .consultation, "log-out", author: person.account.name, service: person.account.agent.service, [:])
       try await store.deleteSession(hash)
       for (id, viewing) in viewings where viewing.session == hash { try await leave(id, cause: "logged-out") }
       return .done
@@ -105,7 +108,7 @@ extension Keeper {
     let token = Tokens.make()
     try await store.insertSession(
       Tokens.hash(token), account: account.id, at: now, until: now.adding(seconds: LogInPolicy.sessionAbsolute_s))
-    return .loggedIn(token: token, Self.info(account, token: token))
+    return .loggedIn(token: token, info(account, token: token))
   }
 
   private func session(_ token: String) async throws -> Person {
@@ -116,13 +119,20 @@ extension Keeper {
       let account = try await store.account(id), !account.disabled
     else { throw Problem.unauthenticated }
     return Person(
-      account: account, actor: account.actor, info: Self.info(account, token: token), session: Tokens.hash(token))
+      account: account, actor: account.actor, info: info(account, token: token), session: Tokens.hash(token))
   }
 
-  private static func info(_ account: AccountEntry, token: String) -> SessionInfo {
-    SessionInfo(
+  private func info(_ account: AccountEntry, token: String) -> SessionInfo {
+    let wall = Set(account.accreditations.map(\.service)).filter { service in
+      guard let object = try? object(in: service),
+        case .granted = may(account.actor, .seeWall, object, at: clock())
+      else { return false }
+      return true
+    }
+    return SessionInfo(
       account: account.id, name: account.name, agentName: account.agent.name,
-      accreditations: account.accreditations, csrf: Tokens.csrf(of: token))
+      accreditations: account.accreditations, csrf: Tokens.csrf(of: token),
+      wall: wall.sorted { $0.rawValue < $1.rawValue })
   }
 
   /// Runs a heavy computation outside the cooperative pool.
@@ -220,6 +230,8 @@ extension Keeper {
       // The journal has it; the register's row is a convenience.
       logger.warning("a viewing is not in the register", metadata: ["error": "\(error)"])
     }
+    // It may have been ended while the register was written.
+    guard viewings[viewing] != nil else { throw Problem.unavailable("Le direct") }
     return .joined(viewing, sound: services[service]?.regime.liveSound ?? false)
   }
 
@@ -392,7 +404,7 @@ extension Keeper {
 
   private func readGrant(_ recording: RecordingID, _ parts: [PartEntry]) throws -> ReadGrant {
     ReadGrant(
-      viewing: nil, recording: recording,
+      recording: recording,
       parts: try parts.map { part in
         let key = try keys.openPartKey(
           part.wrappedKey, service: part.service.rawValue, day: part.localDay.description,
@@ -422,7 +434,7 @@ extension Keeper {
         PartIndexFacts(
           part: row.0.part, recording: row.recording, path: row.path, state: row.state,
           chunkCount: row.0.chunkCount, chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes,
-          segments: row.segments, media_bytes: row.media_bytes)
+          media_bytes: row.media_bytes)
       }, paths: try await store.partPaths())
   }
 

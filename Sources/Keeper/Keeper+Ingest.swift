@@ -107,7 +107,10 @@ extension Keeper {
     case .incidentClosed(let closed):
       try await ended(number, closed)
     case .refused(let refusal):
-      if let name = refusal.camera, cameras[CameraID(name)] != nil { alarm(refusal) }
+      if let name = refusal.camera, cameras[CameraID(name)] != nil {
+        lastRefusal[CameraID(name)] = refusal.sentence
+        if refusal.code != RefusalEntry.streamEnded { alarm(refusal) }
+      }
       try await store.insert(refusal)
     case .linkTested(let result):
       lastLinkTest[result.camera] = result
@@ -213,7 +216,6 @@ extension Keeper {
 
   private func alarm(_ refusal: RefusalEntry) {
     guard let name = refusal.camera, let camera = cameras[CameraID(name)] else { return }
-    lastRefusal[camera.id] = refusal.sentence
     alarms.removeAll { $0.camera == camera.id && $0.code == refusal.code }
     alarms.append(
       CameraAlarm(
@@ -239,8 +241,18 @@ extension Keeper {
         logger.error("an open part's key cannot be had", metadata: ["part": "\(part.part)"])
         continue
       }
-      let known = try await adopt(part, key: key, binary: binary)
-      let isNewest = !parts.contains { $0.recording == part.recording && $0.created > part.created }
+      let known: (number: Int, chunks: Int64)
+      do {
+        known = try await adopt(part, key: key, binary: binary)
+      } catch  where error is VaultError || store.isTransient(error) {
+        throw error
+      } catch {
+        logger.error("a part cannot be registered", metadata: ["part": "\(part.part)", "error": "\(error)"])
+        continue
+      }
+      // A closed file that is registered by now is answered below, if the index still believes it open.
+      if part.isClosed { continue }
+      let isNewest = !parts.contains { $0.recording == part.recording && $0.created > part.created && !$0.isClosed }
       active[part.incident]?.streaming = false
       let closing = isNewest ? pendingClose(part.incident) : nil
       var resume: ResumedIncident?
@@ -255,7 +267,7 @@ extension Keeper {
           incident: part.incident, path: part.path, indexedChunks: known.chunks, resume: resume, closing: closing))
     }
     let resumed = Set(answers.filter { $0.resume != nil || $0.closing != nil }.map(\.incident))
-    let told = Set(parts.map(\.part))
+    let told = Set(parts.filter { !$0.isClosed }.map(\.part))
     let openInIndex = try await store.openParts().filter { !told.contains($0.0.id) }
     for (entry, incident, chunks) in openInIndex {
       guard

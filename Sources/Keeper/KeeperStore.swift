@@ -31,6 +31,8 @@ package protocol KeeperStore: Sendable {
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
   func isTransient(_ error: any Error) -> Bool
+  /// Why a failure is the caller's own: a name that exists already, a value that a rule refuses; nil otherwise.
+  func complaint(_ error: any Error) -> StoreComplaint?
   func close(_ closed: IncidentClosed) async throws
   func open(_ part: PartEntry) async throws
   func insert(_ segment: SegmentEntry) async throws
@@ -49,7 +51,7 @@ package protocol KeeperStore: Sendable {
 
   func rows(_ filter: RegisterFilter, services: [ServiceID]) async throws -> [RegisterRow]
   func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, segments: Int64, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )]
   func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,

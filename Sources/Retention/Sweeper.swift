@@ -59,19 +59,29 @@ package struct Sweeper: Sendable {
     var erased = 0
     while true {
       let due = try await steps.due(on: day, limit: Self.batch)
-      for part in due {
-        // The register is asked for what is due; the calendar is asked again before anything is lost.
-        guard part.termDay <= day else { continue }
-        try await steps.journalBegun(part)
-        try await steps.destroyKey(part)
-        try await steps.deleteFile(part)
-        let certificate = try await steps.journalCertificate(part)
-        try await steps.eraseFacts(part, certificate: certificate)
-        erased += 1
+      var inThisPass = 0
+      // The register is asked for what is due; the calendar is asked again before anything is lost.
+      for part in due where part.termDay <= day {
+        do {
+          try await erase(part)
+          inThisPass += 1
+        } catch {
+          // One that cannot be erased must not keep the others past their term.
+          logger.error("overdue: a part could not be erased", metadata: ["part": "\(part.part)", "error": "\(error)"])
+        }
       }
-      if due.count < Self.batch { break }
+      erased += inThisPass
+      if due.count < Self.batch || inThisPass == 0 { break }
     }
     if erased > 0 { logger.notice("erased at the end of their term", metadata: ["parts": "\(erased)"]) }
     return erased
+  }
+
+  private func erase(_ part: DuePart) async throws {
+    try await steps.journalBegun(part)
+    try await steps.destroyKey(part)
+    try await steps.deleteFile(part)
+    let certificate = try await steps.journalCertificate(part)
+    try await steps.eraseFacts(part, certificate: certificate)
   }
 }

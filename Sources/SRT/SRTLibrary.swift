@@ -3,9 +3,6 @@ internal import Glibc
 
 /// The library as a whole: started once a process, before any socket.
 package enum SRTLibrary {
-  /// Debian 12's security update; older ones are refused by `make deps`.
-  package static let oldestVersion = "1.5.1"
-
   /// Starts the library and silences its own log, which would print peers' addresses.
   package static func start() throws(SRTError) {
     guard srt_startup() >= 0 else { throw SRTError.last("srt_startup") }

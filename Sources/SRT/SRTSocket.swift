@@ -14,7 +14,6 @@ package enum ReceiveOutcome: Equatable, Sendable {
 package struct LinkStatistics: Equatable, Sendable {
   package var packetsReceived: Int64
   package var packetsLost: Int
-  package var packetsRetransmitted: Int
   package var roundTrip_ms: Double
   package var rate_mbps: Double
   package var receiveBuffer_bytes: Int
@@ -61,14 +60,12 @@ package struct SRTSocket: ~Copyable {
     return srt_getsndbuffer(id, &blocks, &bytes) >= 0 ? bytes : 0
   }
 
-  package var isConnected: Bool { srt_getsockstate(id) == SRTS_CONNECTED }
-
   package borrowing func statistics() -> LinkStatistics? {
     var s = CBytePerfMon()
     guard srt_bistats(id, &s, 0, 1) == 0 else { return nil }
     return LinkStatistics(
-      packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal),
-      packetsRetransmitted: Int(s.pktRcvRetrans), roundTrip_ms: s.msRTT, rate_mbps: s.mbpsRecvRate,
+      packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal), roundTrip_ms: s.msRTT,
+      rate_mbps: s.mbpsRecvRate,
       receiveBuffer_bytes: Int(s.byteRcvBuf))
   }
 }

@@ -98,15 +98,19 @@ package struct SessionInfo: Equatable, Sendable, Codable {
   package var accreditations: [Accreditation]
   /// Expected in a header of every request that changes something.
   package var csrf: String
+  /// Services whose wall this person may see now.
+  package var wall: [ServiceID]
 
   package init(
-    account: AccountID, name: String, agentName: String, accreditations: [Accreditation], csrf: String
+    account: AccountID, name: String, agentName: String, accreditations: [Accreditation], csrf: String,
+    wall: [ServiceID]
   ) {
     self.account = account
     self.name = name
     self.agentName = agentName
     self.accreditations = accreditations
     self.csrf = csrf
+    self.wall = wall
   }
 }
 
@@ -125,12 +129,10 @@ package struct PartReadGrant: Equatable, Sendable, Codable {
 
 /// Leave to read one recording, for one purpose, journalled.
 package struct ReadGrant: Equatable, Sendable, Codable {
-  package var viewing: ViewingID?
   package var recording: RecordingID
   package var parts: [PartReadGrant]
 
-  package init(viewing: ViewingID?, recording: RecordingID, parts: [PartReadGrant]) {
-    self.viewing = viewing
+  package init(recording: RecordingID, parts: [PartReadGrant]) {
     self.recording = recording
     self.parts = parts
   }
@@ -169,12 +171,11 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
   package var chunkCount: Int64
   package var chainHead: Blob
   package var file_bytes: Int64
-  package var segments: Int64
   package var media_bytes: Int64
 
   package init(
     part: PartID, recording: RecordingID, path: String, state: String, chunkCount: Int64, chainHead: Blob,
-    file_bytes: Int64, segments: Int64, media_bytes: Int64
+    file_bytes: Int64, media_bytes: Int64
   ) {
     self.part = part
     self.recording = recording
@@ -183,7 +184,6 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
     self.chunkCount = chunkCount
     self.chainHead = chainHead
     self.file_bytes = file_bytes
-    self.segments = segments
     self.media_bytes = media_bytes
   }
 }

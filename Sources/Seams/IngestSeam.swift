@@ -70,7 +70,6 @@ package struct CameraAdmission: Equatable, Sendable, Codable {
 /// From keeper to ingest, in order, on one stream. The first lines after connecting are the whole table.
 package enum IngestDirective: Equatable, Sendable, Codable {
   case admission(CameraAdmission)
-  case withdrawn(CameraID)
   case closeIncident(IncidentID, cause: ClosingCause, by: String)
   /// Whether the ordered bytes of a recording may go to the console now.
   case live(RecordingID, open: Bool)
@@ -153,7 +152,7 @@ package struct NumberedEvent: Equatable, Sendable, Codable {
   }
 }
 
-/// An unclosed file found when the ingest starts.
+/// A file found when the ingest starts: without a close chunk, or closed so lately that it may be untold.
 package struct FoundPart: Equatable, Sendable, Codable {
   package var part: PartID
   package var recording: RecordingID
@@ -164,10 +163,11 @@ package struct FoundPart: Equatable, Sendable, Codable {
   package var sealedFacts: Blob
   package var path: String
   package var created: UTCTime
+  package var isClosed: Bool
 
   package init(
     part: PartID, recording: RecordingID, incident: IncidentID, service: ServiceID, localDay: LocalDate,
-    wrappedKey: Blob, sealedFacts: Blob, path: String, created: UTCTime
+    wrappedKey: Blob, sealedFacts: Blob, path: String, created: UTCTime, isClosed: Bool
   ) {
     self.part = part
     self.recording = recording
@@ -178,6 +178,7 @@ package struct FoundPart: Equatable, Sendable, Codable {
     self.sealedFacts = sealedFacts
     self.path = path
     self.created = created
+    self.isClosed = isClosed
   }
 }
 

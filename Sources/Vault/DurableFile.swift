@@ -20,7 +20,13 @@ package struct DurableFile: ~Copyable {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND, mode)
     guard descriptor >= 0 else { throw VaultError.system("create", path) }
     let file = DurableFile(descriptor: descriptor, path: path, length: 0)
-    try Directories.flush(Directories.parent(of: path))
+    do throws(VaultError) {
+      try Directories.flush(Directories.parent(of: path))
+    } catch {
+      // A name that may not last is taken back, so that the next try can make it.
+      _ = unlink(path)
+      throw error
+    }
     return file
   }
 
@@ -127,19 +133,19 @@ package enum Directories {
     }
   }
 
-  /// The bytes of a file from an offset on, `limit` at the most.
-  static func tail(_ path: String, from offset: Int64, limit: Int) throws(VaultError) -> [UInt8] {
+  /// Copies a file from an offset on into a new file, durably.
+  static func copyTail(of path: String, from offset: Int64, to target: String) throws(VaultError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw VaultError.system("open", path) }
     defer { _ = close(descriptor) }
     guard lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else { throw VaultError.system("seek", path) }
-    var out: [UInt8] = []
-    while out.count < limit {
-      let block = try readBlock(descriptor, path, min(1 << 16, limit - out.count))
+    var copy = try DurableFile.create(target)
+    while true {
+      let block = try readBlock(descriptor, path, 1 << 20)
       if block.isEmpty { break }
-      out += block
+      try copy.append(block)
     }
-    return out
+    try copy.flush()
   }
 
   static func readBlock(_ descriptor: Int32, _ path: String, _ capacity: Int) throws(VaultError) -> [UInt8] {

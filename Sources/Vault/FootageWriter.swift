@@ -119,6 +119,19 @@ package final class FootageWriter: Sendable {
     }
   }
 
+  /// A file that is to be made, or taken up after a recovery.
+  private struct Unopened {
+    enum Kind {
+      case new(PartHeader)
+      case recovered(ChainState)
+    }
+
+    var path: String
+    var kind: Kind
+    var key: SymmetricKey
+    var since_us: Int64?
+  }
+
   private struct OpenPart {
     var writer: PartFile
     var dirty = false
@@ -147,7 +160,7 @@ package final class FootageWriter: Sendable {
     var uncommitted: [CommittedChunk] = []
     var closing: [(part: String, chunkCount: UInt64, head: [UInt8], file_bytes: Int64)] = []
     /// Files that could not be made: tried again with every chunk, the time between becomes a gap.
-    var unopened: [String: (path: String, header: PartHeader, key: SymmetricKey, since_us: Int64?)] = [:]
+    var unopened: [String: Unopened] = [:]
     /// Close chunks that could not be written: tried again at every flush.
     var unclosed: [String: ChunkContent] = [:]
 
@@ -171,15 +184,11 @@ package final class FootageWriter: Sendable {
         if let after {
           header.previousHead = parts[after]?.writer.chain.head ?? lastHeads[after] ?? header.previousHead
         }
-        unopened[part] = (path, header, key, nil)
-        makeFile(part)
+        unopened[part] = Unopened(path: path, kind: .new(header), key: key)
+        openFile(part)
       case .resume(let part, let path, let chain, let key):
-        do throws(VaultError) {
-          let file = try DurableFile.append(root + "/" + path)
-          parts[part] = OpenPart(writer: PartFile(file: file, chain: chain, key: key))
-        } catch {
-          outcome(.failing(part: part, error))
-        }
+        unopened[part] = Unopened(path: path, kind: .recovered(chain), key: key)
+        openFile(part)
       case .append(let part, let content):
         write(content, to: part)
       case .close(let part, let content):
@@ -187,28 +196,37 @@ package final class FootageWriter: Sendable {
       }
     }
 
-    /// Makes the file of a part that has none yet.
-    private mutating func makeFile(_ part: String) {
+    /// Makes or takes up the file of a part that has none open yet.
+    private mutating func openFile(_ part: String) {
       guard let wanted = unopened[part] else { return }
       do throws(VaultError) {
-        let full = root + "/" + wanted.path
+        let writer = try file(for: wanted)
+        writer.failingSince_us = wanted.since_us
+        parts[part] = OpenPart(writer: writer, dirty: true)
+        unopened[part] = nil
+        if case .new = wanted.kind { outcome(.opened(part: part, path: wanted.path)) }
+      } catch {
+        outcome(.failing(part: part, error))
+      }
+    }
+
+    private func file(for wanted: Unopened) throws(VaultError) -> PartFile {
+      let full = root + "/" + wanted.path
+      switch wanted.kind {
+      case .recovered(let chain):
+        return PartFile(file: try DurableFile.append(full), chain: chain, key: wanted.key)
+      case .new(let header):
         // The keeper, in the same group, erases here; the console reads.
         try Directories.make(Directories.parent(of: full), mode: 0o770)
         var file = try DurableFile.create(full)
         do throws(VaultError) {
-          try file.append(wanted.header.encoded)
+          try file.append(header.encoded)
         } catch {
           // Nothing half made is left behind: the next try makes it anew.
           try? Directories.remove(full)
           throw error
         }
-        let writer = PartFile(file: file, chain: ChainState(header: wanted.header), key: wanted.key)
-        writer.failingSince_us = wanted.since_us
-        parts[part] = OpenPart(writer: writer, dirty: true)
-        unopened[part] = nil
-        outcome(.opened(part: part, path: wanted.path))
-      } catch {
-        outcome(.failing(part: part, error))
+        return PartFile(file: file, chain: ChainState(header: header), key: wanted.key)
       }
     }
 
@@ -229,7 +247,7 @@ package final class FootageWriter: Sendable {
     @discardableResult
     private mutating func write(_ content: ChunkContent, to part: String) -> Bool {
       if unopened[part] != nil {
-        makeFile(part)
+        openFile(part)
         if parts[part] == nil, unopened[part]?.since_us == nil { unopened[part]?.since_us = content.firstArrival_us }
       }
       guard let open = parts[part] else { return false }

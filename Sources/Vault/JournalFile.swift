@@ -35,6 +35,7 @@ package final class JournalFile: Sendable {
     var root: [UInt8] = MerkleHash.empty
   }
 
+  private let lock: FolderLock
   private let shared = Shared()
   private let finished = DispatchSemaphore(value: 0)
 
@@ -46,6 +47,8 @@ package final class JournalFile: Sendable {
     folder: String, origin: String, signingKeyPath: String, replay: (UInt64, [UInt8]) -> Void = { _, _ in }
   ) throws {
     try Directories.make(folder, mode: 0o750)
+    // Two writers would make a journal that neither of them signed.
+    lock = try FolderLock(path: folder + "/lock")
     let key = try Self.signingKey(at: signingKeyPath)
     try Directories.replace(
       folder + "/public-key", with: Array((Base64.encode(Array(key.publicKey.rawRepresentation)) + "\n").utf8))
@@ -130,7 +133,8 @@ package final class JournalFile: Sendable {
     var offset = 0
     while offset + 2 <= bytes.count {
       let size = Int(bytes[offset]) << 8 | Int(bytes[offset + 1])
-      guard offset + 2 + size <= bytes.count else { break }
+      // A tail of zeros is a write that a power cut left without its bytes.
+      guard size > 0, offset + 2 + size <= bytes.count else { break }
       body(Array(bytes[(offset + 2)..<(offset + 2 + size)]))
       offset += 2 + size
     }

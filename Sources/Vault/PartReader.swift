@@ -80,7 +80,6 @@ package enum PartRecovery {
     package var torn_bytes: Int64
     package var lastArrival_us: Int64
     package var lastEpoch: UInt32
-    package var media_bytes: Int64
     package var chunks: [CommittedChunk]
   }
 
@@ -88,16 +87,12 @@ package enum PartRecovery {
     var reader = try PartReader(path: path, key: key)
     var lastArrival: Int64 = 0
     var lastEpoch: UInt32 = 0
-    var media: Int64 = 0
     var chunks: [CommittedChunk] = []
     do {
       while let items = try reader.next() {
         for item in items {
           lastArrival = max(lastArrival, item.header.lastArrival_us)
           lastEpoch = max(lastEpoch, item.header.epoch)
-          if item.header.kind == .media || item.header.kind == .fill {
-            media += Int64(item.header.plaintextLength)
-          }
           chunks.append(
             CommittedChunk(
               part: part, header: item.header, fileOffset: Int64(item.fileOffset),
@@ -105,8 +100,10 @@ package enum PartRecovery {
           )
         }
       }
-    } catch is FootageError where reader.state.header != nil {
-      // The valid prefix ends before what could not be read.
+    } catch let error as FootageError where reader.state.header != nil {
+      // The valid prefix ends before what could not be read: the end of a write that a stop tore. A file that has its
+      // close chunk was whole once: what is wrong in it is damage, and is not ours to cut.
+      if PartReader.endsWithClose(path) { throw error }
     }
     let state = reader.state
     guard let header = state.header, let chain = state.chain else {
@@ -115,18 +112,15 @@ package enum PartRecovery {
     var file = try DurableFile.append(path)
     let torn = file.length - Int64(state.validLength)
     if torn > 0 {
-      let tail = try Directories.tail(
-        path, from: Int64(state.validLength), limit: 2 * ChunkHeader.maximumPlaintext_bytes)
       var number = 1
       while access("\(path).torn-\(number)", F_OK) == 0 { number += 1 }
-      try Directories.replace("\(path).torn-\(number)", with: tail)
+      try Directories.copyTail(of: path, from: Int64(state.validLength), to: "\(path).torn-\(number)")
       try file.truncate(to: Int64(state.validLength))
       try file.flush()
     }
     return Recovered(
       header: header, chain: chain, length: Int64(state.validLength), isClosed: state.isClosed,
-      torn_bytes: torn, lastArrival_us: lastArrival, lastEpoch: lastEpoch, media_bytes: media,
-      chunks: chunks)
+      torn_bytes: torn, lastArrival_us: lastArrival, lastEpoch: lastEpoch, chunks: chunks)
   }
 }
 

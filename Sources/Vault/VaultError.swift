@@ -21,7 +21,5 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     return VaultError(operation, path, number: number, String(cString: strerror(number)))
   }
 
-  package var isOutOfSpace: Bool { number == ENOSPC || number == EDQUOT }
-
   package var description: String { "\(operation) \(path): \(message)" }
 }

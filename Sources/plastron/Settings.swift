@@ -63,6 +63,7 @@ struct Settings: Sendable {
       imagingProgram: config.string(
         forKey: "imaging.program", default: beside.appendingPathComponent("plastron-imaging").path),
       databaseURL: config.string(forKey: "database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 })
+    guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
       throw Invalid(
         description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 76")

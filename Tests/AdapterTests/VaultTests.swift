@@ -181,14 +181,27 @@ struct JournalFileTests {
     try JournalFile(folder: folder.path + "/journal", origin: "test", signingKeyPath: folder.path + "/key")
   }
 
+  /// Writes entries and lets go of the journal again; returns its root.
+  private func written(_ count: Int, in folder: Folder) async throws -> [UInt8] {
+    let journal = try open(folder)
+    defer { journal.stop() }
+    for number in 0..<count { #expect(try await journal.append(entry("a\(number)")).position == UInt64(number)) }
+    return journal.mark.root
+  }
+
+  // Two writers would make a journal that neither of them signed.
+  @Test func hasOneWriterOnly() throws {
+    let folder = try Folder()
+    let journal = try open(folder)
+    defer { journal.stop() }
+    #expect(throws: VaultError.self) { try open(folder) }
+  }
+
   @Test func growsOverRestartsUnderOneKey() async throws {
     let folder = try Folder()
-    let first = try open(folder)
-    for number in 0..<5 { #expect(try await first.append(entry("a\(number)")).position == UInt64(number)) }
-    let mark = first.mark
-    first.stop()
+    let root = try await written(5, in: folder)
     let second = try open(folder)
-    #expect(second.mark.size == 5 && second.mark.root == mark.root)
+    #expect(second.mark.size == 5 && second.mark.root == root)
     #expect(try await second.append(entry("b")).position == 5)
     second.stop()
   }
@@ -196,9 +209,7 @@ struct JournalFileTests {
   // P8: a journal that lost signed entries is not gone on with.
   @Test func refusesToSignASmallerTree() async throws {
     let folder = try Folder()
-    let journal = try open(folder)
-    for _ in 0..<3 { _ = try await journal.append(entry("a")) }
-    journal.stop()
+    _ = try await written(3, in: folder)
     let path = folder.path + "/journal/entries"
     let bytes = try Directories.read(path, limit: 1 << 20)
     try Directories.replace(path, with: Array(bytes.dropLast(10)))

@@ -205,6 +205,10 @@ class World:
         """Whether the keeper answers and the ingest is connected to it."""
         return "ingest: true" in self.admin("status", check=False)
 
+    def conninfo(self):
+        password = (self.data / "keys/postgres-plastron_server").read_text()
+        return f"host={self.data}/postgres/socket dbname=plastron user=plastron_server password={password}"
+
     def sql(self, statement):
         password = (self.data / "keys/postgres-plastron_owner").read_text()
         result = subprocess.run(

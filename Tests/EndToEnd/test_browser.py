@@ -43,6 +43,11 @@ def shown(driver, element):
         "const v = arguments[0].querySelector('video'); return [v.currentTime, v.getVideoPlaybackQuality().totalVideoFrames, v.videoWidth]", element)
 
 
+def press(driver, element, selector):
+    """Presses a button where it is: alarms that come and go move the page under a pointer."""
+    driver.execute_script("arguments[0].click()", element.find_element(By.CSS_SELECTOR, selector))
+
+
 def screenshot(driver, name):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
@@ -54,12 +59,12 @@ def test_an_operator_watches_and_is_refused_without_a_threat(world, cameras, bro
     cameras(threatened, 60, "--threat", "agents")
     log_in(browser, "operateur")
     refused = tile(browser, quiet)
-    refused.find_element(By.CSS_SELECTOR, ".watch").click()
+    press(browser, refused, ".watch")
     until(lambda: refused.get_attribute("data-refusal") == "no-threat")
     assert "menace" in refused.find_element(By.CSS_SELECTOR, ".message").text
     watched = tile(browser, threatened)
     assert "MENACE" in watched.text
-    watched.find_element(By.CSS_SELECTOR, ".watch").click()
+    press(browser, watched, ".watch")
     first = until(lambda: (lambda s: s if s[1] > 5 and s[2] == 320 else None)(shown(browser, watched)), 20)
     time.sleep(2)
     second = shown(browser, watched)
@@ -87,7 +92,7 @@ def test_a_camera_that_was_not_issued_alarms_and_is_issued_at_the_wall(world, ca
     select = until(lambda: (lambda s: s if len(s.options) else None)(Select(alarm.find_element(By.TAG_NAME, "select"))))
     select.select_by_value(world.agent)
     screenshot(browser, "alarm")
-    alarm.find_element(By.TAG_NAME, "button").click()
+    press(browser, alarm, "button")
     tile(browser, camera)
     issued = [e for e in world.journal() if e["act"] == "camera.issued" and e["facts"]["camera"] == camera]
     assert len(issued) == 1 and issued[0]["author"] == "operateur"

@@ -29,7 +29,7 @@ def test_a_real_client_is_recorded_packet_by_packet(world, tmp_path):
     camera = world.new_camera()
     passphrase = world.passphrases[camera]
     # ffmpeg hands an encoded stream id on undecoded: both forms count.
-    url = f"srt://127.0.0.1:{world.ingest_port}?streamid=%23!::u={camera},m=publish&passphrase={passphrase}&pbkeylen=16"
+    url = f"srt://127.0.0.1:{world.ingest_port}?streamid=%23!::u={camera},m=publish&passphrase={passphrase}&pbkeylen=16&linger=5"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-re", "-i", str(world.clip), "-map", "0", "-c", "copy", "-f", "mpegts", url], check=True, timeout=60)
     row = world.close(camera)
@@ -97,7 +97,7 @@ def test_one_flipped_bit_is_found_and_named(world, cameras):
     path.write_bytes(broken)
     try:
         result = world.command("footage", "check", account="auditeur", check=False)
-        assert result.returncode == 1 and row["recording"] in result.stdout and "chunk" in result.stdout
+        assert result.returncode == 2 and row["recording"] in result.stdout and "chunk" in result.stdout
     finally:
         path.write_bytes(whole)
     world.check_is_clean()

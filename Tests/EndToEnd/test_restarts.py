@@ -2,11 +2,12 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
 import requests
-from conftest import until
+from conftest import PROGRAM, until
 
 
 def size(world, recording):
@@ -121,3 +122,27 @@ def test_a_name_from_outside_cannot_stop_the_journal(world):
     until(lambda: int(world.sql("SELECT max(position) + 1 FROM journal")) >= before)
     world.kill("keeper")
     until(world.is_up, 20)
+
+
+def test_a_second_server_in_one_data_folder_is_refused_and_harms_nothing(world):
+    before = {role: world.pid(role) for role in ("keeper", "ingest", "console")}
+    second = subprocess.run(
+        [str(PROGRAM), "serve"], env=world.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    assert second.returncode != 0 and "another process" in second.stderr
+    keeper = subprocess.run(
+        [str(PROGRAM), "keeper"], env=dict(world.environment, PLASTRON_DATABASE_URL=world.conninfo()), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=20)
+    assert keeper.returncode != 0 and "another process" in keeper.stderr
+    assert before == {role: world.pid(role) for role in before} and world.is_up()
+
+
+def test_what_is_asked_wrongly_is_answered_clearly(world):
+    def said(*arguments):
+        result = subprocess.run([str(PROGRAM), "admin", *arguments], env=world.environment, capture_output=True, text=True, timeout=20)
+        assert result.returncode != 0
+        return result.stderr
+    assert "existe déjà" in said("agent", "--service", world.service, "--matricule", "M-1", "--name", "A", "--rank", "r")
+    assert "n'est pas admise" in said("enrol", "--service", world.service, "--camera", "bad name")
+    assert "L'agent" in said("account", "--name", "nouveau", "--agent", "00000000-0000-0000-0000-000000000000")
+    assert "caractères" in said("account", "--name", "Majuscule", "--agent", world.agent)
+    assert world.command("register", "--state", "foo", account="auditeur", check=False).returncode != 0

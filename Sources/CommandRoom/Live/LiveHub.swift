@@ -12,6 +12,8 @@ actor LiveHub {
   private let client: SeamClient<IngestCall, IngestReply, IngestDirective>
   private let logger: Logger
   private var channels: [RecordingID: LiveChannel] = [:]
+  /// Viewings cut before their viewer was there; a handful, for a moment.
+  private var cutEarly: Set<ViewingID> = []
   private var viewers: [ViewingID: (channel: LiveChannel, id: UInt64)] = [:]
   private var feeds: [RecordingID: Task<Void, Never>] = [:]
 
@@ -31,19 +33,24 @@ actor LiveHub {
 
   /// A viewer of a granted viewing; nil where the channel has ended meanwhile.
   func subscribe(_ viewing: ViewingID, to channel: LiveChannel) -> (id: UInt64, items: AsyncStream<RelayItem>)? {
-    guard let viewer = channel.subscribe() else { return nil }
+    guard cutEarly.remove(viewing) == nil, let viewer = channel.subscribe() else { return nil }
     viewers[viewing] = (channel, viewer.id)
     return viewer
   }
 
   /// The keeper ended a viewing: its viewer sees nothing more.
   func cut(_ viewing: ViewingID) {
-    if let viewer = viewers.removeValue(forKey: viewing) { viewer.channel.unsubscribe(viewer.id) }
+    if let viewer = viewers.removeValue(forKey: viewing) {
+      viewer.channel.unsubscribe(viewer.id)
+    } else {
+      if cutEarly.count > 256 { cutEarly.removeAll() }
+      cutEarly.insert(viewing)
+    }
   }
 
   /// A viewer left; the last one stops the feed.
   func left(_ viewing: ViewingID, _ recording: RecordingID) {
-    cut(viewing)
+    if let viewer = viewers.removeValue(forKey: viewing) { viewer.channel.unsubscribe(viewer.id) }
     guard let channel = channels[recording], channel.viewerCount == 0 else { return }
     end(recording)
   }
@@ -54,7 +61,11 @@ actor LiveHub {
   }
 
   private func end(_ recording: RecordingID) {
-    channels.removeValue(forKey: recording)?.end()
+    if let channel = channels.removeValue(forKey: recording) {
+      channel.end()
+      logger.info(
+        "live closed", metadata: ["damage": "\(channel.damage)", "skipped": "\(channel.skippedFragments)"])
+    }
     feeds.removeValue(forKey: recording)?.cancel()
   }
 

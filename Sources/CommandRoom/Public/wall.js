@@ -52,7 +52,9 @@ async function follow() {
       if (!response.ok) {
         const problem = await response.json().catch(() => ({}));
         say(problem.detail || `Refus ${response.status}`);
-        return;
+        if (response.status === 403) return;
+        await new Promise((r) => setTimeout(r, 1000));
+        continue;
       }
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let held = '';
@@ -147,7 +149,7 @@ class Tile {
     $('.end-threat', e).hidden = !incident.threat;
     if (!incident.threat && this.player) this.player.finish('Menace levée : direct terminé · live ended');
   }
-  message(text, code) { const m = $('.message', this.element); m.textContent = text; }
+  message(text) { const m = $('.message', this.element); m.textContent = text; }
   toggle() {
     if (this.player) { this.player.stop(); return; }
     const button = $('.watch', this.element);

@@ -19,7 +19,7 @@ package struct Regime: Equatable, Sendable, Codable {
 }
 
 extension Regime {
-  /// The profiles of LAW.md's table. A service chooses one when it is created.
+  /// The profiles of docs/compliance.md. A service chooses one when it is created.
   package static let all: [Regime] = [
     Regime(
       name: "bwc-six-months", version: 1, title: "Caméras individuelles, six mois", term_months: 6,

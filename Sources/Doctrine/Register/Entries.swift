@@ -289,6 +289,9 @@ package struct GapEntry: Equatable, Sendable, Codable {
 
 /// A stream that was not admitted, or was ended, and the true reason.
 package struct RefusalEntry: Equatable, Sendable, Codable {
+  /// A stream that ran and was ended by a close: told, and no alarm.
+  package static let streamEnded = "stream-ended"
+
   package var at: UTCTime
   package var camera: String?
   package var service: ServiceID?
@@ -390,4 +393,12 @@ package struct RegisterFilter: Equatable, Sendable, Codable {
     self.limit = max(1, min(limit, Self.maximumLimit))
     self.after = after
   }
+}
+
+/// A write that the register refuses for what was asked.
+package enum StoreComplaint: Equatable, Sendable {
+  /// Something of this name is there already.
+  case exists
+  /// A value breaks a rule of the schema, or names something that is not there.
+  case refused
 }

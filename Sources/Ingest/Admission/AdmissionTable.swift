@@ -55,9 +55,10 @@ package final class AdmissionTable: Sendable {
     state.withLock { $0.cameras[admission.camera] = admission }
   }
 
-  package func remove(_ camera: CameraID) { state.withLock { $0.cameras[camera] = nil } }
-
   package func admission(of camera: CameraID) -> CameraAdmission? { state.withLock { $0.cameras[camera] } }
+
+  /// Incidents whose grants must not be used (again).
+  func markUsed(_ incidents: Set<IncidentID>) { state.withLock { $0.usedGrants.formUnion(incidents) } }
 
   /// Takes the camera's next unused grant.
   func takeGrant(of camera: CameraID) -> IncidentGrant? {

@@ -42,7 +42,7 @@ package final class EventSpool: Sendable {
   /// Events waiting, and events dropped since the start.
   package var figures: (waiting: Int, dropped: Int) { state.withLock { ($0.events.count, $0.dropped) } }
 
-  func head() -> [NumberedEvent] { state.withLock { Array($0.events.prefix(Self.batch)) } }
+  func head(_ count: Int = EventSpool.batch) -> [NumberedEvent] { state.withLock { Array($0.events.prefix(count)) } }
 
   func acknowledge(upTo number: UInt64) {
     state.withLock { state in

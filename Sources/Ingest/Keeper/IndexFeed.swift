@@ -18,7 +18,7 @@ final class IndexFeed: Sendable {
     var progress: PartProgress?
   }
 
-  /// The heads of all open chains go into the journal this often (DESIGN: each minute, one entry).
+  /// The heads of all open chains go into the journal this often (each minute, in as few entries as they fit).
   static let chainHeads_us: Int64 = 60_000_000
   /// Each is some 150 bytes of an entry of at most 64 KiB.
   static let headsPerEntry = 200
@@ -60,9 +60,6 @@ final class IndexFeed: Sendable {
   func closesIncident(_ part: PartID, _ closing: IncidentClosed) {
     state.withLock { $0.parts[part.rawValue]?.closing = closing }
   }
-
-  /// Parts whose disk does not take bytes now.
-  var failing: Set<String> { state.withLock { $0.failing } }
 
   func take(_ outcome: FootageOutcome) {
     switch outcome {

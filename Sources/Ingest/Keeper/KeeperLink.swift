@@ -37,7 +37,6 @@ struct KeeperLink: Sendable {
           }
           switch directive {
           case .admission(let admission): table.set(admission)
-          case .withdrawn(let camera): table.remove(camera)
           case .closeIncident(let incident, let cause, let by):
             loop.post(.close(incident, cause: cause, by: by))
           case .live(let recording, let open): loop.post(.live(recording, open: open))
@@ -55,8 +54,10 @@ struct KeeperLink: Sendable {
   }
 
   private func sendEvents() async {
+    var size = EventSpool.batch
+    var reported = 0
     while !Task.isCancelled {
-      let batch = spool.head()
+      let batch = spool.head(size)
       guard let last = batch.last else {
         for await _ in spool.arrivals { break }
         continue
@@ -65,9 +66,23 @@ struct KeeperLink: Sendable {
         if case .acknowledged(let number) = try await client.call(.events(boot: boot, batch)) {
           spool.acknowledge(upTo: max(number, last.number))
         }
+        size = EventSpool.batch
+        let dropped = spool.figures.dropped
+        if dropped > reported {
+          logger.error(
+            "index rows were dropped while the keeper was away", metadata: ["count": "\(dropped - reported)"])
+          reported = dropped
+        }
       } catch {
-        if error.status != 503 { logger.error("keeper refused events", metadata: ["problem": "\(error)"]) }
-        try? await Task.sleep(for: Self.retry)
+        if error.status == 503 {
+          try? await Task.sleep(for: Self.retry)
+        } else if size > 1 {
+          // Too large, or one of them cannot be read: smaller batches find which.
+          size /= 2
+        } else {
+          logger.error("an event cannot be told", metadata: ["number": "\(last.number)", "problem": "\(error)"])
+          spool.acknowledge(upTo: last.number)
+        }
       }
     }
   }

@@ -22,7 +22,6 @@ struct ChunkAssembler: Sendable {
   private(set) var finished: [ChunkContent] = []
   /// Packets of the transport that were not whole transport stream packets.
   private(set) var damage: Int64 = 0
-  private(set) var media_bytes: Int64 = 0
   /// Ordered bytes for the live feed; gathered only while `tapsLive`.
   var tapsLive = false
   private(set) var live: [UInt8] = []
@@ -32,14 +31,12 @@ struct ChunkAssembler: Sendable {
   mutating func append(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
     if let building = current, isFull(building, sequence, bytes.count) { closeCurrent() }
     Self.add(bytes, sequence, arrival, now, to: &current, kind: .media, epoch: epoch, damage: &damage)
-    media_bytes += Int64(bytes.count)
     if tapsLive { live.append(contentsOf: bytes) }
   }
 
   mutating func appendLate(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
     if let building = late, isFull(building, sequence, bytes.count) { closeLate() }
     Self.add(bytes, sequence, arrival, now, to: &late, kind: .fill, epoch: epoch, damage: &damage)
-    media_bytes += Int64(bytes.count)
   }
 
   /// Ends chunks that are old enough.

@@ -6,7 +6,7 @@ import Doctrine
 /// held, until the hole is filled or is older than ``holeLimit_us``: then what is there goes on, and what
 /// comes later goes to a fill chunk.
 struct PacketOrderer: Sendable {
-  /// DESIGN: a hole older than this no longer holds back what is behind it.
+  /// A hole older than this no longer holds back what is behind it.
   static let holeLimit_us: Int64 = 500_000
   /// libsrt itself keeps at most this many packets for a connection.
   static let maximumHeld = 8192

@@ -4,6 +4,8 @@ package import Footage
 /// Gathers committed chunks of a part into index rows of about ten seconds. Pure.
 package struct SegmentIndexer: Sendable {
   package static let length_us: Int64 = 10_000_000
+  /// A link that tears every chunk apart must not make a row of any size.
+  static let maximumChunks: Int64 = 500
 
   private let part: PartID
   private let recording: RecordingID
@@ -21,6 +23,7 @@ package struct SegmentIndexer: Sendable {
     let media = header.kind == .media || header.kind == .fill
     if let current = open,
       current.epoch != Int64(header.epoch) || header.lastArrival_us - baseArrival_us > Self.length_us
+        || Int64(header.index) - current.firstChunk >= Self.maximumChunks
     {
       completed = current
       open = nil

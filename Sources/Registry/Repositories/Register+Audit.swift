@@ -55,13 +55,12 @@ extension Register {
 
   /// What the index says of every part that is not erased.
   package func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, segments: Int64, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )] {
     try await pool.run { connection in
       try connection.query(
         """
-        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,
-          count(s.first_chunk) AS segments, coalesce(sum(s.media_bytes), 0) AS media_bytes
+        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes
         FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day = p.term_day
         WHERE p.state <> 'erased' AND p.path IS NOT NULL AND p.service_id = ANY($1::uuid[])
         GROUP BY p.id ORDER BY p.local_day, p.id
@@ -72,8 +71,7 @@ extension Register {
           PartProgress(
             part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"), chainHead: head,
             file_bytes: try row.integer("file_bytes")), recording: RecordingID(try row.text("recording_id")),
-          path: try row.text("path"), state: try row.text("state"), segments: try row.integer("segments"),
-          media_bytes: try row.integer("media_bytes")
+          path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes")
         )
       }
     }
@@ -86,13 +84,23 @@ extension Register {
     }
   }
 
-  /// Whether a failure may pass: the database is away or overloaded, as against a statement it will never take.
+  /// Whether a failure may pass, or be mended by an administrator; only values that break a rule of the schema
+  /// (SQLSTATE classes 22 and 23) never will.
   package func isTransient(_ error: any Error) -> Bool {
     guard let failure = error as? DatabaseError else { return false }
     switch failure.code {
-    case .connectionLost, .poolExhausted, .serializationFailure: return true
-    case .other(let state): return state.hasPrefix("53") || state.hasPrefix("58") || state.hasPrefix("57")
-    default: return false
+    case .uniqueViolation, .foreignKeyViolation, .checkViolation, .unexpectedShape: return false
+    case .other(let state): return !state.hasPrefix("22") && !state.hasPrefix("23")
+    default: return true
+    }
+  }
+
+  package func complaint(_ error: any Error) -> StoreComplaint? {
+    switch (error as? DatabaseError)?.code {
+    case .uniqueViolation: .exists
+    case .foreignKeyViolation, .checkViolation: .refused
+    case .other(let state) where state.hasPrefix("22"): .refused
+    default: nil
     }
   }
 
@@ -103,7 +111,7 @@ extension Register {
   )] {
     try await pool.run { connection in
       try connection.query(
-        "SELECT id, recording_id, service_id, local_day, term_day, path, chain_head FROM recording_part WHERE state IN ('closed', 'erasing') AND term_day <= $1::date ORDER BY (state = 'erasing') DESC, term_day, id LIMIT $2",
+        "SELECT id, recording_id, service_id, local_day, term_day, path, chain_head FROM recording_part p WHERE term_day <= $1::date AND (state IN ('closed', 'erasing') OR state = 'open' AND EXISTS (SELECT 1 FROM recording r WHERE r.id = p.recording_id AND r.state = 'closed')) ORDER BY (state = 'erasing') DESC, term_day, id LIMIT $2",
         [.text(day.description), .integer(Int64(limit))]
       ).map { row in
         (

@@ -23,15 +23,21 @@ extension Register {
   }
 
   /// Incidents that are open, with their open threat declarations, and a close that was decided.
+  ///
+  /// The journal comes first: what it says was ended or asked to close is so, even where the row was not written.
   package func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)] {
     try await pool.run { connection in
       try connection.query(
         """
         SELECT i.id, r.id AS recording_id, i.service_id, i.camera_id, i.agent_id, i.reference, i.activation,
-          us(i.opened_at) AS opened_us, i.closing_cause, i.closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
+          us(i.opened_at) AS opened_us,
+          coalesce(i.closing_cause, q.entry->'facts'->>'cause') AS closing_cause,
+          coalesce(i.closed_by, q.author) AS closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
           us(t.opened_at) AS threat_us
         FROM incident i JOIN recording r ON r.incident_id = i.id
         LEFT JOIN threat_declaration t ON t.incident_id = i.id AND t.closed_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.act = 'threat.ended' AND j.entry->'facts'->>'threat' = t.id::text)
+        LEFT JOIN journal q ON q.act = 'incident.close-requested' AND q.entry->'facts'->>'incident' = i.id::text
         WHERE i.closed_at IS NULL AND i.opened_at IS NOT NULL
         """
       ).map { row in

@@ -7,7 +7,6 @@ package struct H264Configuration: Equatable, Sendable {
   package var width: Int
   package var height: Int
 
-  static let unitNonIDR: UInt8 = 1
   static let unitIDR: UInt8 = 5
   static let unitSPS: UInt8 = 7
   static let unitPPS: UInt8 = 8

@@ -24,11 +24,20 @@ struct CameraCommand: ParsableCommand {
   @Flag(help: "Envoie le fichier tel quel, une fois, sans le lire (raw bytes, as they are).") var raw = false
   @Flag(help: "Envoie les paquets avec l'ordre imposé, comme ffmpeg.") var inOrder = false
 
+  @Flag(help: .hidden) var supervised = false
+
   /// Packets of one SRT message: seven make 1316 bytes, the usual payload.
   private static let packetsPerMessage = 7
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
+    if supervised {
+      Thread.detachNewThread {
+        var byte: UInt8 = 0
+        while read(STDIN_FILENO, &byte, 1) > 0 {}
+        _exit(0)
+      }
+    }
     try SRTLibrary.start()
     defer { SRTLibrary.stop() }
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: from)))
@@ -113,7 +122,8 @@ struct CameraCommand: ParsableCommand {
       do {
         try message.withUnsafeBytes { bytes in try socket.send(bytes, inOrder: inOrder) }
       } catch {
-        if reconnect { return sent }
+        // The server ends a link test itself.
+        if reconnect || linkTest { return sent }
         throw error
       }
       record?.write(Data(message))

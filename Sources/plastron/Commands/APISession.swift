@@ -12,7 +12,10 @@ struct PasswordOption: ParsableArguments {
 
   func read() throws -> String {
     if let passwordFile {
-      return try String(contentsOfFile: passwordFile, encoding: .utf8).trimmingCharacters(in: .newlines)
+      guard let text = try? String(contentsOfFile: passwordFile, encoding: .utf8) else {
+        throw Complaint(description: "--password-file: cannot read \(passwordFile)")
+      }
+      return text.trimmingCharacters(in: .newlines)
     }
     if let value = ProcessInfo.processInfo.environment["PLASTRON_PASSWORD"], !value.isEmpty { return value }
     guard let typed = getpass("Mot de passe (password): ").map({ String(cString: $0) }), !typed.isEmpty else {
@@ -65,7 +68,11 @@ struct APISession: Sendable {
     var configuration = HTTPClient.Configuration()
     configuration.redirectConfiguration = .disallow
     var tls = TLSConfiguration.makeClientConfiguration()
-    tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(ca))
+    guard let roots = try? NIOSSLCertificate.fromPEMFile(ca) else {
+      throw Complaint(
+        description: "no certificate at \(ca): name it with --ca, or set PLASTRON_DATA_FOLDER as for the server")
+    }
+    tls.trustRoots = .certificates(roots)
     configuration.tlsConfiguration = tls
     let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
     do {
@@ -84,7 +91,8 @@ struct APISession: Sendable {
         csrf: try JSONDecoder().decode(LoggedIn.self, from: body).csrf)
     } catch {
       try? await client.shutdown()
-      throw error
+      if error is Complaint { throw error }
+      throw Complaint(description: "the console at \(server) does not answer (\(type(of: error)))")
     }
   }
 

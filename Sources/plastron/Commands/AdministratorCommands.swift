@@ -20,6 +20,12 @@ enum AdministratorLink {
   }
 
   static func call(_ settings: Settings, _ call: AdminCall) async throws -> AdminReply {
+    guard FileManager.default.fileExists(atPath: settings.keeperForAdministrator) else {
+      throw Complaint(
+        description:
+          "aucun keeper à \(settings.keeperForAdministrator) : « plastron serve » tourne-t-il, PLASTRON_DATA_FOLDER est-il le même ? (No keeper at this socket.)"
+      )
+    }
     let http = SeamClient<AdminCall, AdminReply, AdminNotice>.makeHTTPClient()
     let client = SeamClient<AdminCall, AdminReply, AdminNotice>(
       client: http, socketPath: settings.keeperForAdministrator, peer: "le keeper (\(settings.keeperForAdministrator))")

@@ -14,6 +14,13 @@ struct RegisterCommand: AsyncParsableCommand {
   @Option(help: "RFC 3339") var from: String?
   @Option(help: "RFC 3339") var to: String?
 
+  func validate() throws {
+    guard ["json", "csv"].contains(format) else { throw ValidationError("--format: json or csv") }
+    guard state.map({ ["open", "closed", "erased"].contains($0) }) ?? true else {
+      throw ValidationError("--state: open, closed or erased")
+    }
+  }
+
   func run() async throws {
     var components = URLComponents()
     components.queryItems =
@@ -87,6 +94,12 @@ struct FootageCommand: AsyncParsableCommand {
     @Option(help: "judicial, administrative, disciplinary") var reason: String
     @Option(help: "Numéro de procédure") var reference: String
 
+    func validate() throws {
+      guard ["judicial", "administrative", "disciplinary", "training"].contains(reason) else {
+        throw ValidationError("--reason: judicial, administrative or disciplinary")
+      }
+    }
+
     func run() async throws {
       let wanted = [("ts", ts), ("mp4", mp4)].compactMap { form, path in path.map { (form, $0) } }
       guard !wanted.isEmpty else { throw Complaint(description: "name a file: --ts FILE or --mp4 FILE") }
@@ -108,7 +121,11 @@ struct FootageCommand: AsyncParsableCommand {
             // What broke off must not lie about as if it were whole.
             try? file.close()
             try? FileManager.default.removeItem(atPath: path)
-            throw error
+            if error is Complaint { throw error }
+            throw Complaint(
+              description:
+                "the extraction broke off after \(count) bytes: `plastron footage check` tells whether the recording is damaged"
+            )
           }
           try file.close()
           print("\(path): \(count) bytes")
@@ -119,7 +136,7 @@ struct FootageCommand: AsyncParsableCommand {
 
   struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Compare fichiers et index ; finit par 1 s'ils ne s'accordent pas (files against index).")
+      abstract: "Compare fichiers et index ; finit par 2 s'ils ne s'accordent pas (files against index).")
     @OptionGroup var login: AccountOption
 
     private struct Report: Decodable {
@@ -145,7 +162,7 @@ struct FootageCommand: AsyncParsableCommand {
         print("parts checked: \(report.checked), findings: \(report.findings.count), strays: \(report.strays.count)")
         agrees = report.findings.isEmpty && report.strays.isEmpty
       }
-      if !agrees { throw ExitCode(1) }
+      if !agrees { throw ExitCode(2) }
     }
   }
 }

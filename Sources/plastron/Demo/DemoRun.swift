@@ -8,6 +8,7 @@ import Vault
 /// What the demonstration does with its server.
 struct DemoRun {
   private let world: DemoWorld
+  private let lifeline = Pipe()
 
   init(_ world: DemoWorld) { self.world = world }
 
@@ -54,6 +55,7 @@ struct DemoRun {
       Ctrl-C pour finir.
 
       """)
+    fflush(nil)
     while camera.isRunning {
       if case .status(let wall, let mark)? = try? await AdministratorLink.call(world.settings, .status) {
         let size = footageSize()
@@ -209,13 +211,15 @@ struct DemoRun {
     camera.arguments =
       [
         "camera", "--from", clip, "--port", "\(world.settings.ingestPort)", "--id", world.camera.id, "--threat",
-        "agents", "--ref", "DEMO-1", "--seconds", "\(seconds)",
+        "agents", "--ref", "DEMO-1", "--seconds", "\(seconds)", "--supervised",
       ] + (sent.map { ["--sent", $0] } ?? ["--reconnect"])
     var environment = world.environment
     environment["PLASTRON_PASSPHRASE"] = world.camera.passphrase
     camera.environment = environment
     if let output { camera.standardOutput = output }
     camera.standardError = FileHandle.nullDevice
+    // It ends with the demonstration, however that ends.
+    camera.standardInput = lifeline
     try camera.run()
     return camera
   }

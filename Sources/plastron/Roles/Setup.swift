@@ -12,11 +12,38 @@ enum Setup {
     try Directories.make(settings.keysFolder, mode: 0o700)
     try Directories.make(settings.runFolder, mode: 0o750)
     try Directories.make(settings.footageFolder, mode: 0o750)
-    if !FileManager.default.fileExists(atPath: settings.masterKeyPath) {
-      try KeyRing.createMasterKey(at: settings.masterKeyPath)
-    }
-    if !FileManager.default.fileExists(atPath: settings.certificatePath) { try makeCertificate(settings) }
+    try prepareMasterKey(settings)
+    try prepareCertificate(settings)
     _ = try nodeID(settings)
+  }
+
+  /// A master key is made once, in an empty folder: another one would open nothing of what is there.
+  private static func prepareMasterKey(_ settings: Settings) throws {
+    let files = FileManager.default
+    guard !files.fileExists(atPath: settings.masterKeyPath) else { return }
+    let used =
+      files.fileExists(atPath: settings.journalFolder + "/entries")
+      || !Directories.names(in: settings.dayKeysFolder).isEmpty
+    guard !used else {
+      throw Settings.Invalid(
+        description:
+          "keys.master: \(settings.masterKeyPath) is not there, and the data folder is in use: put the key back")
+    }
+    try KeyRing.createMasterKey(at: settings.masterKeyPath)
+  }
+
+  /// A self-signed pair is made where neither file is; nothing of an operator's is ever written over.
+  private static func prepareCertificate(_ settings: Settings) throws {
+    let files = FileManager.default
+    let present = [settings.certificatePath, settings.certificateKeyPath].filter { files.fileExists(atPath: $0) }
+    if present.isEmpty {
+      try makeCertificate(settings)
+    } else if present.count == 1 {
+      throw Settings.Invalid(
+        description:
+          "tls.certificate \(settings.certificatePath) and tls.key \(settings.certificateKeyPath): only \(present[0]) is there"
+      )
+    }
   }
 
   static func nodeID(_ settings: Settings) throws -> String {

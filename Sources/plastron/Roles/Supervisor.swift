@@ -25,6 +25,10 @@ final class Supervisor: Sendable {
   }
 
   func run() async throws {
+    try Directories.make(settings.dataFolder, mode: 0o755)
+    // Before anything else: a second server here would end the first one's database and write into its journal.
+    let lock = try FolderLock(path: settings.dataFolder + "/serve.lock")
+    defer { withExtendedLifetime(lock) {} }
     try Setup.prepare(settings)
     var database: EmbeddedPostgres?
     var url = settings.databaseURL
