@@ -233,7 +233,9 @@ extension Keeper {
   /// open in the index only was closed on disk before that could be told.
   private func answer(found parts: [FoundPart]) async throws -> [FoundPartAnswer] {
     var answers: [FoundPartAnswer] = []
-    for part in parts.sorted(by: { $0.created < $1.created }) {
+    // Files closed lately are nearly all known: asked in one go, so that a start does not wait for each.
+    let known = try await store.known(among: parts.filter(\.isClosed).map(\.part))
+    for part in parts.sorted(by: { $0.created < $1.created }) where !known.contains(part.part) {
       guard let binary = UUIDText.binary(part.part.rawValue),
         let key = try? keys.openPartKey(
           part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
@@ -241,9 +243,9 @@ extension Keeper {
         logger.error("an open part's key cannot be had", metadata: ["part": "\(part.part)"])
         continue
       }
-      let known: (number: Int, chunks: Int64)
+      let indexed: (number: Int, chunks: Int64)
       do {
-        known = try await adopt(part, key: key, binary: binary)
+        indexed = try await adopt(part, key: key, binary: binary)
       } catch  where error is VaultError || store.isTransient(error) {
         throw error
       } catch {
@@ -263,8 +265,8 @@ extension Keeper {
       }
       answers.append(
         FoundPartAnswer(
-          grant: grant(part.part, known.number, part.localDay, key, part.wrappedKey), recording: part.recording,
-          incident: part.incident, path: part.path, indexedChunks: known.chunks, resume: resume, closing: closing))
+          grant: grant(part.part, indexed.number, part.localDay, key, part.wrappedKey), recording: part.recording,
+          incident: part.incident, path: part.path, indexedChunks: indexed.chunks, resume: resume, closing: closing))
     }
     let resumed = Set(answers.filter { $0.resume != nil || $0.closing != nil }.map(\.incident))
     let told = Set(parts.filter { !$0.isClosed }.map(\.part))

@@ -28,6 +28,7 @@ package protocol KeeperStore: Sendable {
   func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)]
   func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws
   func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]
+  func known(among parts: [PartID]) async throws -> Set<PartID>
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
   func isTransient(_ error: any Error) -> Bool

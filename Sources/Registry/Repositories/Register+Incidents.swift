@@ -87,6 +87,16 @@ extension Register {
     }
   }
 
+  /// Which of these parts the index has.
+  package func known(among parts: [PartID]) async throws -> Set<PartID> {
+    try await pool.run { connection in
+      Set(
+        try connection.query(
+          "SELECT id FROM recording_part WHERE id = ANY($1::uuid[])", [.textArray(parts.map(\.rawValue))]
+        ).map { PartID(try $0.text("id")) })
+    }
+  }
+
   /// Ends viewings that a stop of the keeper left open; returns how many.
   package func closeOpenViewings(at time: UTCTime) async throws -> Int {
     try await pool.run { connection in
