@@ -1,9 +1,9 @@
-internal import Vault
 internal import Doctrine
 internal import Foundation
 internal import Identity
 internal import Journal
 package import Seams
+internal import Vault
 
 /// The administrator's acts. An administrator sees no footage, and every act is journalled first.
 extension Keeper {

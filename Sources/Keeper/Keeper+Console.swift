@@ -1,9 +1,9 @@
-internal import Logging
 internal import Doctrine
 internal import Footage
 internal import Foundation
 internal import Identity
 internal import Journal
+internal import Logging
 package import Seams
 internal import Vault
 

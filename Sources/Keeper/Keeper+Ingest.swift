@@ -1,10 +1,9 @@
-internal import Vault
-internal import Logging
 internal import Crypto
 internal import Doctrine
 internal import Footage
 internal import Foundation
 internal import Journal
+internal import Logging
 package import Seams
 internal import Vault
 

@@ -1,9 +1,9 @@
-internal import Logging
 internal import Crypto
 internal import Doctrine
 internal import Extraction
 internal import Foundation
 internal import Hummingbird
+internal import Logging
 internal import NIOCore
 internal import Seams
 

@@ -1,10 +1,10 @@
-internal import Footage
 internal import Doctrine
+internal import Footage
 internal import Foundation
+internal import Logging
 internal import Seams
 internal import Synchronization
 internal import Vault
-internal import Logging
 
 /// Turns what the writer has made durable into events for the index. Called on the writer's thread.
 final class IndexFeed: Sendable {
