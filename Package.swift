@@ -110,7 +110,7 @@ let package = Package(
       name: "plastron",
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
-        "Vault", "Seams", "Ingest", "Relay", "Retention", "Keeper", "CommandRoom",
+        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),

@@ -479,7 +479,13 @@ final class IngestCore {
     guard recording.isLive != open else { return }
     recording.isLive = open
     if let id = state.connection { connections[id]?.assembler.tapsLive = open }
-    if open { feed.begin(recording.recording) } else { feed.end(recording.recording) }
+    if open {
+      feed.begin(recording.recording)
+    } else {
+      feed.end(recording.recording)
+      let dropped = feed.droppedPieces
+      if dropped > 0 { logger.info("live pieces dropped since the start", metadata: ["count": "\(dropped)"]) }
+    }
   }
 
   private func perform(_ command: LoopCommand, _ poll: borrowing SRTPoll) {

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Doctrine
 internal import Foundation
 package import Postgres
 
@@ -38,7 +39,7 @@ package struct Migrator: Sendable {
         throw Failure(description: "migrations: \(name) is not number \(index + 1)")
       }
       let sql = try String(contentsOfFile: folder + "/" + name, encoding: .utf8)
-      let checksum = SHA256.hash(data: Array(sql.utf8)).map { String(format: "%02x", $0) }.joined()
+      let checksum = SHA256.hash(data: Array(sql.utf8)).hexadecimal
       return Migration(number: number, name: name, sql: sql, checksum: checksum)
     }
   }

@@ -49,6 +49,9 @@ package struct Term: Equatable, Sendable {
   /// The local day on which the recording is erased: from its first moment, before its last.
   package var endDay: LocalDate
 
+  /// A term whose end was fixed on the day of recording.
+  package init(endDay: LocalDate) { self.endDay = endDay }
+
   /// Calendar months from the day of recording in local legal time, not of transfer.
   // RET-1 to RET-3, CSI R241-4 al. 1.
   package init(recordedOn day: LocalDate, under regime: Regime) {

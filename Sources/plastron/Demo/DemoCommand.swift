@@ -1,7 +1,7 @@
 import ArgumentParser
-import Crypto
 import Doctrine
 import Foundation
+import Identity
 import Seams
 import Vault
 
@@ -99,9 +99,7 @@ final class DemoWorld {
       .createAgent(service: service, matricule: "D-002", name: "Dominique Opérateur", rank: "brigadier-chef"))
     for (name, roles) in [("operateur", [Role.operator]), ("auditeur", [.auditor]), ("chef", [.head, .reader])] {
       let account = "\(name)-\(run)"
-      let password = SymmetricKey(size: .bits128).withUnsafeBytes { bytes in
-        bytes.map { String(format: "%02x", $0) }.joined()
-      }
+      let password = Tokens.make()
       passwords[name] = password
       accounts[name] = account
       try await call(.createAccount(name: account, agent: AgentID(officer), password: password))

@@ -1,5 +1,5 @@
-import Crypto
 import Foundation
+import Identity
 import Logging
 import Postgres
 import Registry
@@ -61,10 +61,7 @@ final class EmbeddedPostgres {
     try Directories.make(folder, mode: 0o700)
     try Directories.make(socketFolder, mode: 0o750)
     for role in ["postgres", "plastron_owner", "plastron_server"] {
-      let secret = SymmetricKey(size: .bits256).withUnsafeBytes { bytes in
-        bytes.map { String(format: "%02x", $0) }.joined()
-      }
-      try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(secret.utf8), mode: 0o600)
+      try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(Tokens.make().utf8), mode: 0o600)
     }
     if geteuid() == 0 {
       guard let user = getpwnam("postgres") else { throw Failure(description: "there is no user postgres") }
