@@ -106,8 +106,13 @@ package enum Directories {
     var file = try DurableFile.create(temporary, mode: mode)
     try file.append(bytes)
     try file.flush()
-    guard rename(temporary, path) == 0 else { throw VaultError.system("rename", path) }
-    try flush(parent(of: path))
+    try rename(temporary, to: path)
+  }
+
+  /// Gives a file another name, durably; what had that name is gone.
+  package static func rename(_ path: String, to name: String) throws(VaultError) {
+    guard Glibc.rename(path, name) == 0 else { throw VaultError.system("rename", name) }
+    try flush(parent(of: name))
   }
 
   /// Removes a file and makes its absence durable; a file that is not there is a no-op.

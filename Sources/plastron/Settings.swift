@@ -32,6 +32,10 @@ struct Settings: Sendable {
   var keysFolder: String { dataFolder + "/keys" }
   var dayKeysFolder: String { keysFolder + "/days" }
   var journalKeyPath: String { keysFolder + "/journal.key" }
+  /// Name the journal's checkpoints are signed under; a signed note's name has neither blanks nor plus signs.
+  var journalOrigin: String {
+    "plastron/" + nodeName.map { $0.isWhitespace || $0 == "+" ? "-" : String($0) }.joined()
+  }
   var nodePath: String { dataFolder + "/node" }
   var keeperForIngest: String { runFolder + "/for-ingest/keeper.sock" }
   var keeperForConsole: String { runFolder + "/for-console/keeper.sock" }

@@ -218,11 +218,13 @@ class World:
         return result.stdout.strip()
 
     def journal(self):
-        raw, entries, at = (self.data / "journal/entries").read_bytes(), [], 0
-        while at + 2 <= len(raw):
-            size = int.from_bytes(raw[at:at + 2], "big")
-            entries.append(json.loads(raw[at + 2:at + 2 + size]))
-            at += 2 + size
+        entries = []
+        for bundle in sorted((self.data / "journal/tile/entries").rglob("[0-9]*")):
+            raw, at = bundle.read_bytes(), 0
+            while at + 2 <= len(raw):
+                size = int.from_bytes(raw[at:at + 2], "big")
+                entries.append(json.loads(raw[at + 2:at + 2 + size]))
+                at += 2 + size
         return entries
 
     def acts(self, recording):

@@ -171,8 +171,11 @@ struct DemoRun {
   }
 
   private func checkJournal(_ recording: String) throws {
-    let bytes = try Directories.read(world.settings.journalFolder + "/entries", limit: 1 << 30)
-    let text = String(decoding: bytes, as: UTF8.self)
+    let folder = try JournalFolder(path: world.settings.journalFolder)
+    var text = ""
+    for number in 0..<64 {
+      for entry in try folder.bundle(UInt64(number)) { text += String(decoding: entry, as: UTF8.self) }
+    }
     let acts = [
       "incident.opened", "threat.declared", "viewing.joined", "incident.closed", "extraction", "register.read",
     ]
@@ -182,7 +185,13 @@ struct DemoRun {
       "the journal has the entries\(missing.isEmpty ? "" : ", but not \(missing)")")
     let note = String(
       decoding: try Directories.read(world.settings.journalFolder + "/checkpoint", limit: 65_536), as: UTF8.self)
+    let key = String(
+      decoding: try Directories.read(world.settings.journalFolder + "/public-key", limit: 65_536), as: UTF8.self)
     check(note.contains("plastron/"), "and a signed checkpoint")
+    let report = try VerifierKey(key.trimmingCharacters(in: .newlines)).map {
+      try JournalVerifier.verify(folder, trusting: $0)
+    }
+    check(report?.holds ?? false, "under which the whole journal verifies (\(report?.entries ?? 0) entries)")
   }
 
   // MARK: Parts

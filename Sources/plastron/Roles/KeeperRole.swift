@@ -35,11 +35,9 @@ enum KeeperRole {
     let indexed = try await register.journalIndexSize()
     var missing: [(UInt64, [UInt8])] = []
     let file = try JournalFile(
-      folder: settings.journalFolder, origin: "plastron/\(settings.nodeName)",
-      signingKeyPath: settings.journalKeyPath
-    ) { position, bytes in
-      if position >= indexed { missing.append((position, bytes)) }
-    }
+      folder: settings.journalFolder, origin: settings.journalOrigin, signingKeyPath: settings.journalKeyPath,
+      replayFrom: indexed
+    ) { position, bytes in missing.append((position, bytes)) }
     try await index(missing, into: register, logger: logger)
     let keeper = Keeper(
       settings: .init(node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder),
