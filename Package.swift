@@ -55,6 +55,8 @@ let package = Package(
     .systemLibrary(name: "CSRT", pkgConfig: "srt", providers: [.apt(["libsrt-openssl-dev"])]),
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CAVCodec", pkgConfig: "libavcodec", providers: [.apt(["libavcodec-dev"])]),
+    // The kernel's word for whether its clock is disciplined.
+    .systemLibrary(name: "CTimex"),
 
     // Pure cores
     .target(name: "TransportStream", swiftSettings: strict),
@@ -110,7 +112,7 @@ let package = Package(
       name: "plastron",
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
-        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom",
+        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "CTimex",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
@@ -123,7 +125,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AdapterTests",
-      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Footage", "Journal", crypto],
+      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Doctrine", "Footage", "Journal", crypto],
       swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",

@@ -32,6 +32,9 @@ package enum ThreatKind {}
 package enum ViewingKind {}
 package enum AccountKind {}
 package enum AccreditationKind {}
+package enum HoldKind {}
+package enum LegalErasureKind {}
+package enum DataRequestKind {}
 
 package typealias ServiceID = Identifier<ServiceKind>
 package typealias AgentID = Identifier<AgentKind>
@@ -43,3 +46,6 @@ package typealias ThreatID = Identifier<ThreatKind>
 package typealias ViewingID = Identifier<ViewingKind>
 package typealias AccountID = Identifier<AccountKind>
 package typealias AccreditationID = Identifier<AccreditationKind>
+package typealias HoldID = Identifier<HoldKind>
+package typealias LegalErasureID = Identifier<LegalErasureKind>
+package typealias DataRequestID = Identifier<DataRequestKind>

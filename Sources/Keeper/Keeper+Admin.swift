@@ -1,3 +1,4 @@
+internal import Retention
 internal import Doctrine
 internal import Foundation
 internal import Identity
@@ -7,8 +8,48 @@ internal import Vault
 
 /// The administrator's acts. An administrator sees no footage, and every act is journalled first.
 extension Keeper {
-  package func answer(_ call: AdminCall) async throws -> AdminReply {
-    do { return try await perform(call) } catch {
+  /// Over the socket that only root and the keeper's own user can open.
+  package func answer(_ request: AdminRequest) async throws -> AdminReply {
+    let actor = Actor(.localAdministrator, name: "administrator:\(request.user.prefix(64))")
+    do {
+      if case .refused(let refusal) = try may(actor, request.call.act, anyObject(), at: clock()) {
+        throw Problem(refusal)
+      }
+      return try await carryOut(request.call, by: actor.name, facts: [:])
+    } catch is VaultError { throw Problem.journalUnwritable }
+  }
+
+  /// By an accredited administrator, through the console: only what concerns a service of theirs.
+  func administer(_ person: Person, _ call: AdminCall) async throws -> AdminReply {
+    guard let service = try service(of: call) else {
+      throw Problem(
+        Refusal(
+          code: "on-the-machine-only", article: "CSI L241-1 al. 4",
+          sentence:
+            "Refusé : cet acte se fait sur la machine du serveur (plastron admin). (Only on the server's machine.)"))
+    }
+    let basis = try await allow(person, call.act, try object(in: service))
+    return try await carryOut(call, by: person.account.name, facts: facts(of: person, basis))
+  }
+
+  private func anyObject() throws -> ActObject {
+    ActObject(service: ServiceID(""), regime: Regime.all[0])
+  }
+
+  /// The service that an act concerns; nil for those of the machine.
+  private func service(of call: AdminCall) throws -> ServiceID? {
+    switch call {
+    case .createAgent(let service, _, _, _), .enrolCamera(let service, _, _): return try find(service).id
+    case .returnCamera(let camera), .setCamera(let camera, _), .issueCamera(let camera, _):
+      guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
+      return known.service
+    default: return nil
+    }
+  }
+
+  private func carryOut(_ call: AdminCall, by author: String, facts: [String: CanonicalJSON]) async throws -> AdminReply
+  {
+    do { return try await perform(call, by: author, facts) } catch {
       switch store.complaint(error) {
       case .exists:
         throw Problem(
@@ -22,8 +63,9 @@ extension Keeper {
     }
   }
 
-  private func perform(_ call: AdminCall) async throws -> AdminReply {
-    let author = "administrator"
+  private func perform(
+    _ call: AdminCall, by author: String, _ who: [String: CanonicalJSON]
+  ) async throws -> AdminReply {
     let now = clock()
     switch call {
     case .createService(let name, let regimeName, let act, let date, let cameras):
@@ -51,7 +93,7 @@ extension Keeper {
       let agent = AgentEntry(id: AgentID(newID()), service: owner.id, matricule: matricule, name: name, rank: rank)
       try await scribe.write(
         .modification, "agent.created", author: author, service: owner.id,
-        ["agent": .string(agent.id.rawValue), "matricule": .string(matricule)])
+        who.merging(["agent": .string(agent.id.rawValue), "matricule": .string(matricule)]) { $1 })
       try await store.insert(agent)
       return .created(agent.id.rawValue)
     case .createAccount(let name, let agent, let password):
@@ -72,30 +114,48 @@ extension Keeper {
         ["account": .string(id.rawValue), "name": .string(name), "agent": .string(agent.rawValue)])
       try await store.insertAccount(id, name: name, agent: agent, passwordHash: hash, at: now)
       return .created(id.rawValue)
-    case .accredit(let name, let service, let role, let act, let days):
+    case .setAccount(let name, let enabled):
+      guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
+      try await scribe.write(
+        .modification, enabled ? "account.enabled" : "account.disabled", author: author, service: account.agent.service,
+        ["account": .string(account.id.rawValue), "name": .string(name)])
+      try await store.disableAccount(account.id, at: enabled ? nil : now)
+      if !enabled { await cutViewings(of: account.id, in: nil, cause: "account-disabled") }
+      return .done
+    case .resetSecondFactor(let name):
+      guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
+      try await scribe.write(
+        .modification, "second-factor.reset", author: author, service: account.agent.service,
+        ["account": .string(account.id.rawValue), "name": .string(name)])
+      try await store.setSecondFactor(account.id, sealed: nil)
+      return .done
+    case .linkIdentity(let name, let identity):
+      guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
+      try await scribe.write(
+        .modification, "identity.linked", author: author, service: account.agent.service,
+        [
+          "account": .string(account.id.rawValue), "issuer": .string(identity.issuer),
+          "subject": .string(identity.subject),
+        ])
+      try await store.link(account.id, issuer: identity.issuer, subject: identity.subject, at: now)
+      return .done
+    case .seatHead(let service, let name, let act, let days, let first, let second):
+      return try await seatHead(try find(service), name, act, days, first, second, by: author)
+    case .accreditAdministrator(let name, let service, let act, let days):
       let owner = try find(service)
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
-      let accreditation = Accreditation(
-        id: AccreditationID(newID()), role: role, service: owner.id, act: act, from: now,
-        until: now.adding(seconds: Int64(max(1, min(days, 3660))) * 86_400))
-      try await scribe.write(
-        .modification, "accreditation.given", author: author, service: owner.id,
-        [
-          "account": .string(account.id.rawValue), "role": .string(role.rawValue), "act": .string(act),
-          "accreditation": .string(accreditation.id.rawValue), "until_us": .integer(accreditation.until.microseconds),
-        ])
-      try await store.insert(accreditation, account: account.id, givenBy: author)
-      return .created(accreditation.id.rawValue)
+      return try await give(.administrator, to: account, in: owner, act, days, by: author, [:])
     case .enrolCamera(let service, let camera, let model):
-      return try await enrol(camera, model: model, in: try find(service), at: now)
+      return try await enrol(camera, model: model, in: try find(service), by: author, who, at: now)
     case .issueCamera(let camera, let agent):
-      try await issue(camera, to: agent, by: author)
+      try await issue(camera, to: agent, by: author, facts: who)
       return .done
     case .returnCamera(let camera):
       guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
       try await scribe.write(
-        .modification, "camera.returned", author: author, service: known.service, ["camera": .string(camera.rawValue)])
-      try await withdraw(camera)
+        .modification, "camera.returned", author: author, service: known.service,
+        who.merging(["camera": .string(camera.rawValue)]) { $1 })
+      try await withdraw(camera, by: author)
       try await store.returnCamera(camera, at: now)
       cameras[camera]?.issuedTo = nil
       if let updated = cameras[camera] { publish(updated) }
@@ -104,8 +164,8 @@ extension Keeper {
       guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
       try await scribe.write(
         .modification, enabled ? "camera.enabled" : "camera.disabled", author: author, service: known.service,
-        ["camera": .string(camera.rawValue)])
-      if !enabled { try await withdraw(camera) }
+        who.merging(["camera": .string(camera.rawValue)]) { $1 })
+      if !enabled { try await withdraw(camera, by: author) }
       try await store.setCamera(camera, enabled: enabled)
       cameras[camera]?.enabled = enabled
       if let updated = cameras[camera] { publish(updated) }
@@ -114,9 +174,76 @@ extension Keeper {
       guard active[incident] != nil else { throw Problem.notFound("L'incident") }
       try await requestClose(incident, .closedByAdministrator, by: author)
       return .done
-    case .status: return .status(wall(), mark())
-    case .sweep: return .swept(erased: try await sweep())
+    case .status:
+      return .status(
+        wall(), mark(),
+        sweeper: SweeperStatus(lastRun: sweeper.lastRun, overdue: sweeper.overdue, stopped: sweeper.stopped))
+    case .sweep:
+      let report = try await sweep()
+      if let reason = sweeper.stopped {
+        throw Problem(
+          409, "sweeper-stopped", "L'effaceur demande (The sweeper asks)", "\(reason). plastron admin confirm-clock")
+      }
+      return .swept(erased: report.erased, overdue: report.overdue)
+    case .confirmClock:
+      try await confirmClock(by: author)
+      return .done
+    case .rotateJournalKey:
+      try await scribe.rotateKey(by: author)
+      return .done
+    case .purgeJournal: return .purged(entries: try await scribe.purge(by: author))
     }
+  }
+
+  // ACC-1: the first head is seated by two persons, each with their own password and code.
+  private func seatHead(
+    _ service: ServiceEntry, _ name: String, _ act: String, _ days: Int, _ first: Witness, _ second: Witness,
+    by author: String
+  ) async throws -> AdminReply {
+    guard let candidate = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
+    var witnesses: [AccountEntry] = []
+    for witness in [first, second] {
+      witnesses.append(
+        try await authenticate(
+          witness.account, witness.password, witness.code, peer: "ceremony", act: "ceremony"))
+    }
+    let persons = Set(witnesses.map(\.agent.id) + [candidate.agent.id])
+    guard persons.count == 3 else {
+      throw Problem(
+        Refusal(
+          code: "second-person", article: service.regime.articles.access,
+          sentence:
+            "Refusé : un chef de service est installé par deux personnes différentes, autres que lui-même. (Two other persons must seat a head.)"
+        ))
+    }
+    return try await give(
+      .head, to: candidate, in: service, act, days, by: "\(witnesses[0].name), \(witnesses[1].name)",
+      [
+        "first": .string(witnesses[0].name), "first_matricule": .string(witnesses[0].agent.matricule),
+        "second": .string(witnesses[1].name), "second_matricule": .string(witnesses[1].agent.matricule),
+        "through": .string(author),
+      ])
+  }
+
+  private func give(
+    _ role: Role, to account: AccountEntry, in service: ServiceEntry, _ act: String, _ days: Int, by author: String,
+    _ facts: [String: CanonicalJSON]
+  ) async throws -> AdminReply {
+    let reference = try words(act, "La référence de l'acte", upTo: 500)
+    let now = clock()
+    let given = Accreditation(
+      id: AccreditationID(newID()), role: role, service: service.id, act: reference, from: now,
+      until: now.adding(seconds: Int64(max(1, min(days, 3660))) * 86_400))
+    try await scribe.write(
+      .modification, role == .head ? "head.seated" : "accreditation.given", author: author, service: service.id,
+      facts.merging([
+        "to": .string(account.name), "to_account": .string(account.id.rawValue),
+        "to_matricule": .string(account.agent.matricule), "given_role": .string(role.rawValue),
+        "given_act": .string(reference), "given": .string(given.id.rawValue),
+        "until_us": .integer(given.until.microseconds),
+      ]) { $1 })
+    try await store.insert(given, account: account.id, givenBy: author)
+    return .created(given.id.rawValue)
   }
 
   private func find(_ service: String) throws -> ServiceEntry {
@@ -126,16 +253,17 @@ extension Keeper {
     return found
   }
 
-  private func withdraw(_ camera: CameraID) async throws {
+  private func withdraw(_ camera: CameraID, by author: String) async throws {
     for incident in active.values where incident.entry.camera == camera {
-      try await requestClose(incident.entry.id, .cameraWithdrawn, by: "administrator")
+      try await requestClose(incident.entry.id, .cameraWithdrawn, by: author)
     }
   }
 
   // STO-5, STO-6.
-  private func enrol(_ id: CameraID, model: String, in service: ServiceEntry, at now: UTCTime) async throws
-    -> AdminReply
-  {
+  private func enrol(
+    _ id: CameraID, model: String, in service: ServiceEntry, by author: String, _ who: [String: CanonicalJSON],
+    at now: UTCTime
+  ) async throws -> AdminReply {
     if let limit = service.authorisedCameras {
       let count = cameras.values.count { $0.service == service.id }
       guard count < limit else {
@@ -156,11 +284,25 @@ extension Keeper {
         Array(passphrase.utf8), purpose: "plastron/register/v1/passphrase", subject: id.rawValue),
       tokenHash: Tokens.hash(token), enabled: true, issuedTo: nil)
     try await scribe.write(
-      .modification, "camera.enrolled", author: "administrator", service: service.id,
-      ["camera": .string(id.rawValue), "model": .string(model)])
+      .modification, "camera.enrolled", author: author, service: service.id,
+      who.merging(["camera": .string(id.rawValue), "model": .string(model)]) { $1 })
     try await store.insert(camera, at: now)
     cameras[id] = camera
     publish(camera)
     return .enrolled(id, passphrase: passphrase, token: token)
+  }
+}
+
+extension AdminCall {
+  fileprivate var act: Act {
+    switch self {
+    case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .purgeJournal, .seatHead,
+      .accreditAdministrator:
+      .administerServer
+    case .createAgent, .createAccount, .setAccount, .resetSecondFactor, .linkIdentity: .administerPeople
+    case .enrolCamera, .setCamera: .enrolCamera
+    case .issueCamera, .returnCamera: .issueCamera
+    case .closeIncident: .closeIncident
+    }
   }
 }

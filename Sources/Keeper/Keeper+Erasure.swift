@@ -1,32 +1,147 @@
 package import Doctrine
 internal import Journal
+internal import Logging
 package import Retention
+internal import Seams
 internal import Vault
 
 /// The end of recordings. The order is the sweeper's; the steps are here.
 extension Keeper: ErasureSteps {
-  /// Erases what is due today in legal time; returns how many parts.
-  func sweep() async throws -> Int {
-    try await Sweeper(steps: self, logger: logger).sweep(on: calendar.day(of: clock()))
+  /// What the last pass of the sweeper saw.
+  struct SweeperState {
+    var lastRun: UTCTime?
+    var lastMonotonic: MonotonicTime?
+    var overdue = 0
+    var stopped: String?
+    var isRunning = false
+    /// Whether the memory of the time before this start was read.
+    var isLoaded = false
   }
 
-  package func due(on day: LocalDate, limit: Int) async throws -> [DuePart] {
-    try await store.dueParts(on: day, limit: limit).map { row in
-      DuePart(
-        part: row.part, recording: row.recording, service: row.service, localDay: row.localDay,
-        termDay: row.termDay, path: row.path, chainHead: row.chainHead)
+  /// Erases what is due today in legal time, where the clock can be trusted; and what the law orders, always.
+  func sweep(orderedOnly: Bool = false) async throws -> SweepReport {
+    guard !sweeper.isRunning else { throw Problem.unavailable("L'effaceur") }
+    sweeper.isRunning = true
+    defer { sweeper.isRunning = false }
+    let now = clock()
+    // An order of the law does not hang on the date: every part of it is taken before any term is looked at.
+    let day = orderedOnly ? LocalDate(year: 1970, month: 1, day: 2) : calendar.day(of: now)
+    if !orderedOnly {
+      guard try await clockHolds(now) else { return SweepReport(erased: 0, overdue: sweeper.overdue) }
+    }
+    let report = try await Sweeper(steps: self, pause: settings.sweepPause, logger: logger).sweep(on: day)
+    if !orderedOnly {
+      sweeper.overdue = report.overdue
+      try await destroyLeftKeys(on: day)
+      sweeper.lastRun = now
+      sweeper.lastMonotonic = monotonic()
+      try await store.setSweeperClock(now, stoppedSince: nil, reason: nil)
+      try await warn(now)
+    }
+    return report
+  }
+
+  // MET-3: a clock that jumped, or that nothing disciplines, stops the sweeper until a person has looked.
+  private func clockHolds(_ now: UTCTime) async throws -> Bool {
+    if !sweeper.isLoaded {
+      if let known = try await store.sweeperClock() {
+        sweeper.lastRun = known.sweptAt
+        sweeper.stopped = known.stoppedSince == nil ? nil : known.reason
+      }
+      sweeper.isLoaded = true
+    }
+    let memory = sweeper.lastRun.map { SweepGate.Memory(wall: $0, monotonic: sweeper.lastMonotonic) }
+    switch SweepGate.judge(memory, wall: now, monotonic: monotonic(), isSynchronised: settings.clockIsSynchronised()) {
+    case .go where sweeper.stopped == nil: return true
+    case .go: return false
+    case .stop(let reason):
+      if sweeper.stopped == nil {
+        try await scribe.write(
+          .statement, "sweeper.stopped", author: "sweeper", service: nil, ["reason": .string(reason)])
+        try await store.setSweeperClock(sweeper.lastRun ?? now, stoppedSince: now, reason: reason)
+      }
+      sweeper.stopped = reason
+      logger.critical("the sweeper stopped and asks: plastron admin confirm-clock", metadata: ["reason": "\(reason)"])
+      return false
     }
   }
 
+  /// A person has looked at the clock: what it says now is true.
+  func confirmClock(by author: String) async throws {
+    try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, [:])
+    sweeper.isLoaded = true
+    sweeper.stopped = nil
+    sweeper.lastRun = clock()
+    sweeper.lastMonotonic = monotonic()
+    try await store.setSweeperClock(clock(), stoppedSince: nil, reason: nil)
+  }
+
+  /// Says once a day which recordings of open procedures come to their term (RET-8).
+  private func warn(_ now: UTCTime) async throws {
+    let today = calendar.day(of: now)
+    guard warnedOn != today else { return }
+    let warnings = try await store.termWarnings(until: today.adding(days: Self.warning_days), services: nil)
+    for warning in warnings {
+      try await scribe.write(
+        .statement, "term.warning", author: "sweeper", service: warning.service,
+        [
+          "recording": .string(warning.recording.rawValue), "reference": .string(warning.reference),
+          "term_day": .string(warning.termDay.description),
+        ])
+    }
+    warnedOn = today
+    termWarnings = warnings
+    publishWall()
+  }
+
+  package func due(on day: LocalDate, limit: Int) async throws -> [DuePart] {
+    var parts: [DuePart] = []
+    for row in try await store.dueParts(on: day, limit: limit) {
+      let order = try await store.legalErasure(of: row.recording).flatMap { $0.confirmedBy == nil ? nil : $0 }
+      // RET-5, RET-6: the doctrine is asked before anything is lost, for each.
+      if order == nil {
+        var object = try object(in: row.service)
+        object.phase = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) ? .due : .closed
+        if case .refused(let refusal) = may(Actor(.sweeper), .eraseAtTerm, object, at: clock()) {
+          logger.error("not erased", metadata: ["part": "\(row.part)", "code": "\(refusal.code)"])
+          continue
+        }
+      }
+      parts.append(
+        DuePart(
+          part: row.part, recording: row.recording, service: row.service, localDay: row.localDay,
+          termDay: row.termDay, path: row.path, chainHead: row.chainHead, keyName: row.keyName, order: order))
+    }
+    return parts
+  }
+
   package func journalBegun(_ part: DuePart) async throws {
-    try await scribe.write(
-      .erasure, "erasure.begun", author: "sweeper", service: part.service, Self.facts(of: part))
+    try await scribe.write(.erasure, "erasure.begun", author: "sweeper", service: part.service, Self.facts(of: part))
   }
 
   package func destroyKey(_ part: DuePart) async throws {
     try await store.beginErasure(of: part.part)
-    if try await !store.dayKeyIsNeeded(service: part.service, day: part.localDay) {
-      try keys.destroyDayKey(service: part.service.rawValue, day: part.localDay.description)
+    // Begun before a stop: its key's name is gone from the register, and may be either.
+    try keys.destroyDayKey(service: part.service.rawValue, day: Self.heldKeyName(part.part))
+    // A day's key goes when its term has come: until then it may wrap parts that nobody has told of yet.
+    if Term(endDay: part.termDay).isDue(on: calendar.day(of: clock())) {
+      try await destroyUnneededKey(service: part.service, day: part.localDay)
+    }
+  }
+
+  private func destroyUnneededKey(service: ServiceID, day: LocalDate) async throws {
+    if try await !store.keyIsNeeded(service: service, name: day.description, day: day) {
+      try keys.destroyDayKey(service: service.rawValue, day: day.description)
+    }
+  }
+
+  /// Day keys past their term that no part of the register needs, such as those whose parts the law had erased before.
+  private func destroyLeftKeys(on today: LocalDate) async throws {
+    for key in keys.dayKeys() {
+      guard let day = LocalDate(key.day), let service = services[ServiceID(key.service)],
+        Term(recordedOn: day, under: service.regime).isDue(on: today)
+      else { continue }
+      try await destroyUnneededKey(service: service.id, day: day)
     }
   }
 
@@ -41,16 +156,27 @@ extension Keeper: ErasureSteps {
 
   package func journalCertificate(_ part: DuePart) async throws -> UInt64 {
     var facts = Self.facts(of: part)
-    facts["ground"] = .string("term")
-    facts["article"] = .string("CSI R241-4 al. 2")
+    if let order = part.order {
+      facts["ground"] = .string(order.ground.rawValue)
+      facts["article"] = .string(order.ground.article)
+      facts["reference"] = .string(order.reference)
+      facts["first"] = .string(order.proposedBy)
+      facts["second"] = .string(order.confirmedBy ?? "")
+    } else {
+      facts["ground"] = .string("term")
+      facts["article"] = .string(services[part.service]?.regime.articles.term ?? "CSI R241-4")
+    }
     return try await scribe.write(
       .erasure, "erasure.certificate", author: "sweeper", service: part.service, facts)
   }
 
   package func eraseFacts(_ part: DuePart, certificate: UInt64) async throws {
-    try await store.eraseFacts(
-      of: part.part, recording: part.recording, certificate: "journal:\(certificate)", at: clock())
-    try await store.dropIndex(of: part.termDay)
+    try await store.eraseFacts(of: part.part, recording: part.recording, certificate: certificate, at: clock())
+  }
+
+  package func dropIndex(until day: LocalDate) async throws {
+    let dropped = try await store.dropIndex(until: day)
+    if dropped > 0 { logger.info("index of term days dropped", metadata: ["days": "\(dropped)"]) }
   }
 
   /// What RET-4 lets stay: ids, service, chain hash.

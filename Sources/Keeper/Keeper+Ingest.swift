@@ -131,7 +131,7 @@ extension Keeper {
       id: part.part, recording: part.recording, service: part.service, number: part.number,
       localDay: part.localDay, termDay: Term(recordedOn: part.localDay, under: service.regime).endDay,
       regime: service.regime.name, regimeVersion: service.regime.version, wrappedKey: part.wrappedKey.bytes,
-      path: part.path)
+      keyName: part.localDay.description, path: part.path)
   }
 
   // REC-5, MET-1, LOG-1.
@@ -167,7 +167,8 @@ extension Keeper {
   /// Opens a threat declaration: the journal first, then live.
   // LIVE-1, LIVE-2, CSI R241-3 I.
   func declare(
-    _ ground: ThreatGround, incident: IncidentID, origin: ThreatEntry.Origin, author: String, reason: String?
+    _ ground: ThreatGround, incident: IncidentID, origin: ThreatEntry.Origin, author: String, reason: String?,
+    facts: [String: CanonicalJSON] = [:]
   ) async throws {
     guard let known = active[incident] else { throw Problem.notFound("L'incident") }
     let threat = ThreatEntry(
@@ -175,11 +176,11 @@ extension Keeper {
       openedAt: clock())
     try await scribe.write(
       .modification, "threat.declared", author: author, service: known.entry.service,
-      [
+      facts.merging([
         "incident": .string(incident.rawValue), "threat": .string(threat.id.rawValue),
         "ground": .string(ground.rawValue), "origin": .string(origin.rawValue),
         "reason": reason.map(CanonicalJSON.string) ?? .null,
-      ])
+      ]) { $1 })
     try await store.insert(threat)
     guard active[incident]?.threat == nil else { return }
     active[incident]?.threat = threat
@@ -273,7 +274,7 @@ extension Keeper {
     for (entry, incident, chunks) in openInIndex {
       guard
         let key = try? keys.openPartKey(
-          entry.wrappedKey, service: entry.service.rawValue, day: entry.localDay.description,
+          entry.wrappedKey, service: entry.service.rawValue, day: entry.keyName,
           part: UUIDText.binary(entry.id.rawValue) ?? [])
       else { continue }
       let isLast = !openInIndex.contains { $0.0.recording == entry.recording && $0.0.number > entry.number }
@@ -324,7 +325,7 @@ extension Keeper {
     if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
     guard let service = services[part.service] else { throw Problem.fault }
     let number = indexed.count + 1
-    if try await store.recording(part.recording) == nil {
+    if try await store.facts(of: part.recording) == nil {
       let facts = try Sealing.open(
         part.sealedFacts.bytes, under: key, purpose: Sealing.factsPurpose, subject: binary)
       let named = try JSONDecoder().decode(FoundFacts.self, from: Data(facts))

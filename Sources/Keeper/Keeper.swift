@@ -15,11 +15,23 @@ package actor Keeper {
     package var node: String
     package var nodeName: String
     package var footageRoot: String
+    /// Whoever logs in with a password sets up a second factor before anything else (ACC-8).
+    package var secondFactorRequired: Bool
+    /// Whether something disciplines the server's clock (MET-3).
+    package var clockIsSynchronised: @Sendable () -> Bool
+    /// Between two erasures.
+    package var sweepPause: Duration
 
-    package init(node: String, nodeName: String, footageRoot: String) {
+    package init(
+      node: String, nodeName: String, footageRoot: String, secondFactorRequired: Bool,
+      clockIsSynchronised: @escaping @Sendable () -> Bool, sweepPause: Duration = .milliseconds(5)
+    ) {
       self.node = node
       self.nodeName = nodeName
       self.footageRoot = footageRoot
+      self.secondFactorRequired = secondFactorRequired
+      self.clockIsSynchronised = clockIsSynchronised
+      self.sweepPause = sweepPause
     }
   }
 
@@ -30,6 +42,10 @@ package actor Keeper {
     var streaming = false
     /// A close was decided; the ingest carries it out. Live ends now.
     var closing: (cause: ClosingCause, by: String)?
+    /// Agents attached to it, and until when (LIVE-4).
+    var attached: [AgentID: UTCTime] = [:]
+    /// Open past the bound, it was confirmed to go on until then (REC-4).
+    var confirmedUntil: UTCTime?
 
     var live: LiveAuthorization? {
       LiveAuthorization(recordingIsOpen: closing == nil, openThreat: threat?.id)
@@ -42,8 +58,10 @@ package actor Keeper {
     var name: String
     var service: ServiceID
     var session: [UInt8]
-    /// The accreditation's end: the viewing's too.
+    /// The accreditation's end, or the attachment's: the viewing's too.
     var until: UTCTime
+    /// Set where it rests on an attachment.
+    var attachedAgent: AgentID?
   }
 
   /// Grants ahead for a camera: an incident and the one after it, through an absence of the keeper.
@@ -61,6 +79,7 @@ package actor Keeper {
   let scribe: Scribe
   let calendar: LegalCalendar
   let clock: @Sendable () -> UTCTime
+  let monotonic: @Sendable () -> MonotonicTime
   let logger: Logger
 
   var services: [ServiceID: ServiceEntry] = [:]
@@ -80,10 +99,13 @@ package actor Keeper {
   var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
   var nextStream: UInt64 = 0
   var addresses = AddressLimiterBox()
+  var sweeper = SweeperState()
+  var termWarnings: [TermWarning] = []
+  var warnedOn: LocalDate?
 
   package init(
     settings: Settings, store: any KeeperStore, keys: KeyRing, scribe: Scribe, calendar: LegalCalendar,
-    clock: @escaping @Sendable () -> UTCTime, logger: Logger
+    clock: @escaping @Sendable () -> UTCTime, monotonic: @escaping @Sendable () -> MonotonicTime, logger: Logger
   ) {
     self.settings = settings
     self.store = store
@@ -91,6 +113,7 @@ package actor Keeper {
     self.scribe = scribe
     self.calendar = calendar
     self.clock = clock
+    self.monotonic = monotonic
     self.logger = logger
   }
 
@@ -98,11 +121,12 @@ package actor Keeper {
   package func load() async throws {
     for service in try await store.services() { services[service.id] = service }
     for camera in try await store.cameras() { cameras[camera.id] = camera }
-    for (entry, threat, closing, by) in try await store.activeIncidents() {
+    for (entry, threat, closing, by, confirmedUntil) in try await store.activeIncidents() {
       active[entry.id] = ActiveIncident(
         entry: entry, agent: try await store.agent(entry.agent), threat: threat,
-        closing: closing.map { ($0, by ?? "keeper") })
+        closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
     }
+    for (incident, agent, until) in try await store.attachments() { active[incident]?.attached[agent] = until }
     let ended = try await store.closeOpenViewings(at: clock())
     if ended > 0 {
       try await scribe.write(
@@ -118,7 +142,11 @@ package actor Keeper {
     let scribe = self.scribe
     let store = self.store
     let indexing = Task { await scribe.bringIndexAlong(store) }
-    defer { indexing.cancel() }
+    let sweeping = Task { await self.keepSweeping() }
+    defer {
+      indexing.cancel()
+      sweeping.cancel()
+    }
     var turns = 0
     while !Task.isCancelled {
       for stream in ingestStreams.values { stream.yield(.heartbeat) }
@@ -131,13 +159,20 @@ package actor Keeper {
         grants.removeAll()
         for camera in cameras.values { publish(camera) }
       }
-      if turns % 300 == 0 {
-        do { _ = try await sweep() } catch {
-          logger.error("the sweeper could not run", metadata: ["error": "\(error)"])
-        }
-      }
       turns += 1
       try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
+    }
+  }
+
+  /// Between two passes of the sweeper.
+  static let sweepInterval: Duration = .seconds(600)
+
+  private func keepSweeping() async {
+    while !Task.isCancelled {
+      do { _ = try await sweep() } catch {
+        logger.error("the sweeper could not run", metadata: ["error": "\(error)"])
+      }
+      try? await Task.sleep(for: Self.sweepInterval)
     }
   }
 
@@ -213,7 +248,9 @@ package actor Keeper {
         streaming: incident.streaming, threat: incident.threat,
         watchers: viewings.values.count { $0.recording == entry.recording },
         liveSound: service?.regime.liveSound ?? false,
-        overdue: entry.openedAt.adding(seconds: IncidentMachine.confirmationBound_s) < now)
+        overdue: max(
+          entry.openedAt.adding(seconds: IncidentMachine.confirmationBound_s),
+          incident.confirmedUntil ?? entry.openedAt) < now)
     }
     return WallState(
       incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty)

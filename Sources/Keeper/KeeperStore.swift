@@ -12,8 +12,20 @@ package protocol KeeperStore: Sendable {
   func account(_ id: AccountID) async throws -> AccountEntry?
   func setLogInState(_ id: AccountID, failedAttempts: Int, lockedUntil: UTCTime?) async throws
   func insert(_ accreditation: Accreditation, account: AccountID, givenBy: String) async throws
-  func insertSession(_ tokenHash: [UInt8], account: AccountID, at time: UTCTime, until: UTCTime) async throws
-  func useSession(_ tokenHash: [UInt8], at time: UTCTime, idleSince: UTCTime) async throws -> AccountID?
+  func accreditation(_ id: AccreditationID) async throws -> (service: ServiceID, role: Role, account: AccountID)?
+  func endAccreditation(_ id: AccreditationID, by author: String, act: String, at time: UTCTime) async throws
+  func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws
+  func confirmSecondFactor(_ id: AccountID, step: Int64, recovery: [[UInt8]], at time: UTCTime) async throws
+  func useStep(_ id: AccountID, _ step: Int64) async throws -> Bool
+  func useRecoveryCode(_ id: AccountID, _ hash: [UInt8], at time: UTCTime) async throws -> Bool
+  func link(_ account: AccountID, issuer: String, subject: String, at time: UTCTime) async throws
+  func account(issuer: String, subject: String) async throws -> AccountEntry?
+  func disableAccount(_ id: AccountID, at time: UTCTime?) async throws
+  func insertSession(_ tokenHash: [UInt8], account: AccountID, isLimited: Bool, at time: UTCTime, until: UTCTime)
+    async throws
+  func useSession(_ tokenHash: [UInt8], at time: UTCTime, idleSince: UTCTime) async throws -> (
+    account: AccountID, isLimited: Bool
+  )?
   func deleteSession(_ tokenHash: [UInt8]) async throws
 
   func cameras() async throws -> [CameraEntry]
@@ -25,13 +37,17 @@ package protocol KeeperStore: Sendable {
   func refusals(of services: [ServiceID], limit: Int) async throws -> [RefusalEntry]
 
   func open(_ incident: IncidentEntry) async throws
-  func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)]
+  func activeIncidents() async throws -> [(
+    IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+  )]
   func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws
   func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]
   func known(among parts: [PartID]) async throws -> Set<PartID>
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
   func isTransient(_ error: any Error) -> Bool
+  /// Whether the database itself is away.
+  func isUnavailable(_ error: any Error) -> Bool
   /// Why a failure is the caller's own: a name that exists already, a value that a rule refuses; nil otherwise.
   func complaint(_ error: any Error) -> StoreComplaint?
   func close(_ closed: IncidentClosed) async throws
@@ -40,28 +56,62 @@ package protocol KeeperStore: Sendable {
   func insert(_ gap: GapEntry) async throws
   func close(_ part: PartProgress) async throws
   func parts(of recording: RecordingID) async throws -> [(PartEntry, state: String, chunkCount: Int64)]
-  func recording(_ id: RecordingID) async throws -> (service: ServiceID, state: String, camera: CameraID?)?
+  func facts(of recording: RecordingID) async throws -> RecordingFacts?
+  func chainHeads(of recording: RecordingID) async throws -> [[UInt8]]
   func insert(_ threat: ThreatEntry) async throws
   func closeThreat(of incident: IncidentID, at time: UTCTime) async throws
   func insertViewing(
-    _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID, kind: String,
+    _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID?, kind: String,
     at time: UTCTime) async throws
   func closeViewing(_ id: ViewingID, at time: UTCTime) async throws
   func nextDecodeCheck() async throws -> RecordingID?
   func setDecodeVerdict(_ id: RecordingID, verdict: String, detail: String) async throws
 
-  func rows(_ filter: RegisterFilter, services: [ServiceID]) async throws -> [RegisterRow]
+  func filters(of view: RegisterView) -> [RegisterFilter.Key]
+  func page(_ view: RegisterView, _ filter: RegisterFilter, services: [ServiceID]) async throws -> RegisterPage?
+  func dayCounts(services: [ServiceID], from: LocalDate, to: LocalDate) async throws -> [DayCount]
+  func report(of service: ServiceID, from: UTCTime, to: UTCTime) async throws -> [String: Int64]
   func partFacts(of services: [ServiceID]) async throws -> [(
     PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )]
   func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, chainHead: [UInt8]
+    path: String?, chainHead: [UInt8], keyName: String?
   )]
+  func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure]
   func beginErasure(of part: PartID) async throws
-  func dayKeyIsNeeded(service: ServiceID, day: LocalDate) async throws -> Bool
-  func eraseFacts(of part: PartID, recording: RecordingID, certificate: String, at time: UTCTime) async throws
-  func dropIndex(of termDay: LocalDate) async throws
+  func keyIsNeeded(service: ServiceID, name: String, day: LocalDate) async throws -> Bool
+  func eraseFacts(of part: PartID, recording: RecordingID, certificate: UInt64, at time: UTCTime) async throws
+  func dropIndex(until day: LocalDate) async throws -> Int
+  func sweeperClock() async throws -> (sweptAt: UTCTime, stoppedSince: UTCTime?, reason: String?)?
+  func setSweeperClock(_ sweptAt: UTCTime, stoppedSince: UTCTime?, reason: String?) async throws
+
+  func setRegime(of service: ServiceID, _ regime: Regime) async throws -> Int
+  func answer(_ recording: RecordingID, _ answers: ClosingAnswers, by author: String) async throws
+  func justify(_ recording: RecordingID, _ sentence: String, by author: String) async throws
+  func confirm(_ incident: IncidentID, until: UTCTime) async throws
+  func attach(_ agent: AgentID, to incident: IncidentID, by author: String, at time: UTCTime, until: UTCTime)
+    async throws
+  func detach(_ agent: AgentID, from incident: IncidentID) async throws
+  func attachments() async throws -> [(incident: IncidentID, agent: AgentID, until: UTCTime)]
+  func place(_ hold: HoldEntry, keys: [(part: PartID, wrapped: [UInt8], name: String)]) async throws
+  func hold(_ id: HoldID) async throws -> (HoldEntry, isReleased: Bool)?
+  func release(_ hold: HoldID, by author: String, reason: String, at time: UTCTime) async throws
+  func link(
+    _ recording: RecordingID, service: ServiceID, kind: ProcedureKind, reference: String, by author: String,
+    at time: UTCTime) async throws
+  func unlink(_ recording: RecordingID, reference: String) async throws
+  func termWarnings(until day: LocalDate, services: [ServiceID]?) async throws -> [TermWarning]
+  func propose(_ erasure: LegalErasureEntry) async throws
+  func legalErasure(of recording: RecordingID) async throws -> LegalErasureEntry?
+  func confirm(_ erasure: LegalErasureID, by author: String, at time: UTCTime) async throws
+  func withdraw(_ erasure: LegalErasureID, at time: UTCTime) async throws
+  func insert(_ request: DataRequestEntry) async throws
+  func dataRequest(_ id: DataRequestID) async throws -> (service: ServiceID, reference: String, isDecided: Bool)?
+  func decide(
+    _ id: DataRequestID, _ decision: DataRequestDecision, ground: String, reply: String, by author: String,
+    at time: UTCTime) async throws
+
   func journalIndexSize() async throws -> UInt64
   func indexJournal(_ entries: [JournalIndexRow]) async throws
 }

@@ -2,7 +2,6 @@ package import Doctrine
 internal import Foundation
 package import Journal
 package import Logging
-internal import Synchronization
 package import Vault
 
 /// Writes acts into the journal, files first, and brings the index in PostgreSQL along behind.
@@ -11,15 +10,36 @@ package final class Scribe: Sendable {
   private let file: JournalFile
   private let clock: @Sendable () -> UTCTime
   private let logger: Logger
-  /// Entries that are durable and not indexed yet; bounded, as the file can be read again.
-  private let unindexed = Mutex<[CommittedEntry]>([])
-  private let behind = Mutex<Bool>(false)
-  static let maximumUnindexed = 100_000
+  /// Entries of the index's next batch at the most.
+  static let batch: UInt64 = 500
 
   package init(file: JournalFile, clock: @escaping @Sendable () -> UTCTime, logger: Logger) {
     self.file = file
     self.clock = clock
     self.logger = logger
+  }
+
+  package var folder: JournalFolder { file.folder }
+
+  /// Replaces the key that signs checkpoints; the entry that says so is under the old one.
+  func rotateKey(by author: String) async throws {
+    let time = clock().microseconds
+    _ = try await file.rotateKey { old, new in
+      JournalEntry(
+        kind: .statement, act: JournalRotation.act, time_us: time, author: author.printable, service: nil,
+        facts: JournalRotation.facts(old: old, new: new), salt: Self.salt())
+    }
+  }
+
+  /// Purges bodies older than three years; returns how many entries have none by now (LOG-5).
+  func purge(by author: String) async throws -> UInt64 {
+    let now = clock().microseconds
+    // A day more than three years may have.
+    return try await file.purge(before_us: now - JournalVerifier.bodiesKept_us - 86_400_000_000) { purge in
+      JournalEntry(
+        kind: .erasure, act: JournalPurge.act, time_us: now, author: author.printable, service: nil,
+        facts: purge.facts, salt: Self.salt())
+    }
   }
 
   package var mark: (size: UInt64, root: [UInt8]) { file.mark }
@@ -33,50 +53,50 @@ package final class Scribe: Sendable {
     let entry = JournalEntry(
       kind: kind, act: act, time_us: clock().microseconds, author: author.printable, service: service?.rawValue,
       facts: facts.mapValues(\.printable), salt: Self.salt())
-    let committed = try await file.append(entry)
-    unindexed.withLock { list in
-      if list.count < Self.maximumUnindexed { list.append(committed) }
+    do { return try await file.append(entry).position } catch let error as VaultError {
+      logger.critical("the journal cannot be written; acts are refused", metadata: ["error": "\(error)"])
+      throw error
     }
-    return committed.position
   }
 
-  /// Sends what is not indexed yet to the register, for as long as the keeper runs.
-  func bringIndexAlong(_ store: any KeeperStore) async {
-    while !Task.isCancelled {
-      let batch = unindexed.withLock { Array($0.prefix(500)) }
-      if batch.isEmpty {
-        try? await Task.sleep(for: .milliseconds(100))
-        continue
+  /// Brings the index to where the files are; returns the first position that is not indexed.
+  ///
+  /// The index has no holes: it is filled from the files, in order, from the first entry that it has not.
+  @discardableResult
+  package func bringIndexUp(_ store: any KeeperStore, from start: UInt64? = nil) async throws -> UInt64 {
+    var next: UInt64
+    if let start { next = start } else { next = try await store.journalIndexSize() }
+    while next < file.mark.size {
+      let end = min(next + Self.batch, file.mark.size)
+      var rows: [JournalIndexRow] = []
+      for bundle in (next / 256)...((end - 1) / 256) {
+        for (place, bytes) in try file.folder.bundle(bundle).enumerated() {
+          let position = bundle * 256 + UInt64(place)
+          guard (next..<end).contains(position), let entry = JournalEntry(canonical: bytes) else { continue }
+          rows.append(
+            (
+              position: position, time_us: entry.time_us, kind: entry.kind.rawValue, act: entry.act,
+              author: entry.author, service: entry.service, text: String(decoding: bytes, as: UTF8.self),
+              leaf: MerkleHash.leaf(bytes)
+            ))
+        }
       }
+      try await store.indexJournal(rows)
+      next = end
+    }
+    return next
+  }
+
+  /// Keeps the index where the files are, for as long as the keeper runs.
+  func bringIndexAlong(_ store: any KeeperStore) async {
+    var next: UInt64?
+    while !Task.isCancelled {
       do {
-        try await index(batch, store)
-        unindexed.withLock { $0.removeFirst(batch.count) }
+        next = try await bringIndexUp(store, from: next)
+        try? await Task.sleep(for: .milliseconds(50))
       } catch {
         logger.warning("the journal's index waits for the database", metadata: ["error": "\(error)"])
         try? await Task.sleep(for: .seconds(1))
-      }
-    }
-  }
-
-  /// Indexes a batch; where the database will not take it as a whole, entry by entry, passing over those it
-  /// will never take: the file has them, and no single entry may stop the index.
-  private func index(_ batch: [CommittedEntry], _ store: any KeeperStore) async throws {
-    func row(_ item: CommittedEntry) -> JournalIndexRow {
-      (
-        position: item.position, time_us: item.entry.time_us, kind: item.entry.kind.rawValue, act: item.entry.act,
-        author: item.entry.author, service: item.entry.service, text: String(decoding: item.bytes, as: UTF8.self),
-        leaf: item.leaf
-      )
-    }
-    do {
-      try await store.indexJournal(batch.map(row))
-    } catch  where !store.isTransient(error) {
-      for item in batch {
-        do {
-          try await store.indexJournal([row(item)])
-        } catch  where !store.isTransient(error) {
-          logger.error("an entry is not indexed", metadata: ["position": "\(item.position)", "error": "\(error)"])
-        }
       }
     }
   }

@@ -8,7 +8,7 @@ package import Postgres
 /// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
-  package static let version = 1
+  package static let version = 2
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E
 
@@ -80,8 +80,10 @@ package struct Migrator: Sendable {
   }
 
   private static func prepare(_ connection: borrowing Connection) throws {
-    let role = try connection.query("SELECT 1 AS one FROM pg_roles WHERE rolname = 'plastron_server'")
-    if role.isEmpty { try connection.script("CREATE ROLE plastron_server LOGIN") }
+    for role in ["plastron_server", "plastron_purger"] {
+      let found = try connection.query("SELECT 1 AS one FROM pg_roles WHERE rolname = $1", [.text(role)])
+      if found.isEmpty { try connection.script("CREATE ROLE \(role) LOGIN") }
+    }
     try connection.script(
       """
       CREATE TABLE IF NOT EXISTS schema_migration (

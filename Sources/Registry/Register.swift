@@ -54,10 +54,16 @@ extension Row {
     return date
   }
 
-  func regime(_ column: String) throws -> Regime {
-    guard let regime = Regime.named(try text(column)) else {
-      throw DatabaseError(.unexpectedShape, "column \(column) is not a regime of this build")
+  /// A service's own version of its profile.
+  func regime() throws -> Regime {
+    guard var regime = Regime.named(try text("regime")) else {
+      throw DatabaseError(.unexpectedShape, "column regime is not a regime of this build")
     }
+    regime.version = Int(try integer("regime_version"))
+    regime.term_months = Int(try integer("term_months"))
+    regime.liveSound = try bool("live_sound")
+    regime.commandRoomMayDeclare = try bool("command_room_may_declare")
+    regime.wearerMayExtract = try bool("wearer_may_extract")
     return regime
   }
 }

@@ -1,12 +1,12 @@
-/// The two roles and the database of an embedded PostgreSQL.
+/// The roles and the database of an embedded PostgreSQL.
 package enum RoleStatements {
-  /// - Parameters: passwords of hexadecimal digits only.
-  package static func roles(owner: String, server: String) -> String {
-    precondition((owner + server).allSatisfy(\.isHexDigit))
-    return """
-      CREATE ROLE plastron_owner LOGIN PASSWORD '\(owner)';
-      CREATE ROLE plastron_server LOGIN PASSWORD '\(server)';
-      """
+  /// Owner: migrations. Server: the keeper. Purger: the journal's index, after three years, and nothing else.
+  package static let roles = ["plastron_owner", "plastron_server", "plastron_purger"]
+
+  /// - Parameter password: of hexadecimal digits only; a role's password takes no parameter.
+  package static func make(_ role: String, password: String) -> String {
+    precondition(roles.contains(role) && password.allSatisfy(\.isHexDigit))
+    return "CREATE ROLE \(role) LOGIN PASSWORD '\(password)'"
   }
 
   package static let database = "CREATE DATABASE plastron OWNER plastron_owner"

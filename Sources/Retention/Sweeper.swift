@@ -1,7 +1,7 @@
 package import Doctrine
 package import Logging
 
-/// A part whose term day has come.
+/// A part whose term day has come, or that the law orders erased before it.
 package struct DuePart: Equatable, Sendable {
   package var part: PartID
   package var recording: RecordingID
@@ -10,10 +10,14 @@ package struct DuePart: Equatable, Sendable {
   package var termDay: LocalDate
   package var path: String?
   package var chainHead: [UInt8]
+  /// The key that wraps it; nil where it is destroyed already.
+  package var keyName: String?
+  /// The order, where it is not the term.
+  package var order: LegalErasureEntry?
 
   package init(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, chainHead: [UInt8]
+    path: String?, chainHead: [UInt8], keyName: String?, order: LegalErasureEntry?
   ) {
     self.part = part
     self.recording = recording
@@ -22,6 +26,8 @@ package struct DuePart: Equatable, Sendable {
     self.termDay = termDay
     self.path = path
     self.chainHead = chainHead
+    self.keyName = keyName
+    self.order = order
   }
 }
 
@@ -38,43 +44,68 @@ package protocol ErasureSteps: Sendable {
   func journalCertificate(_ part: DuePart) async throws -> UInt64
   /// 5. The facts leave the register; id, service, chain hash and certificate stay.
   func eraseFacts(_ part: DuePart, certificate: UInt64) async throws
+  /// 6. The index of term days that are over goes as a whole.
+  func dropIndex(until day: LocalDate) async throws
+}
+
+/// What a pass of the sweeper did.
+package struct SweepReport: Equatable, Sendable {
+  package var erased = 0
+  /// Due before today and still there: must be none.
+  package var overdue = 0
+
+  package init(erased: Int = 0, overdue: Int = 0) {
+    self.erased = erased
+    self.overdue = overdue
+  }
 }
 
 /// Erases what is due, oldest first, in the order that leaves nothing readable at any crash.
-// RET-1 to RET-4, P6.
+// RET-1 to RET-4, RET-9, P6.
 package struct Sweeper: Sendable {
-  /// Parts in one pass, so that a pass stays short beside the recording of new footage.
+  /// Parts looked at together.
   package static let batch = 500
 
   private let steps: any ErasureSteps
   private let logger: Logger
+  /// Between two erasures: the sweeper leaves disk and journal to the living.
+  private let pause: Duration
 
-  package init(steps: any ErasureSteps, logger: Logger) {
+  package init(steps: any ErasureSteps, pause: Duration = .milliseconds(5), logger: Logger) {
     self.steps = steps
+    self.pause = pause
     self.logger = logger
   }
 
-  /// Erases everything due on a local day; returns how many parts.
-  package func sweep(on day: LocalDate) async throws -> Int {
-    var erased = 0
+  /// Erases everything due on a local day.
+  package func sweep(on day: LocalDate) async throws -> SweepReport {
+    var report = SweepReport()
     while true {
       let due = try await steps.due(on: day, limit: Self.batch)
       var inThisPass = 0
       // The register is asked for what is due; the calendar is asked again before anything is lost.
-      for part in due where Term(endDay: part.termDay).isDue(on: day) {
+      for part in due where part.order != nil || Term(endDay: part.termDay).isDue(on: day) {
         do {
           try await erase(part)
           inThisPass += 1
         } catch {
           // One that cannot be erased must not keep the others past their term.
-          logger.error("overdue: a part could not be erased", metadata: ["part": "\(part.part)", "error": "\(error)"])
+          logger.error("a part could not be erased", metadata: ["part": "\(part.part)", "error": "\(error)"])
         }
+        if pause > .zero { try await Task.sleep(for: pause) }
       }
-      erased += inThisPass
-      if due.count < Self.batch || inThisPass == 0 { break }
+      report.erased += inThisPass
+      if due.count < Self.batch || inThisPass == 0 {
+        report.overdue = try await steps.due(on: day.adding(days: -1), limit: Self.batch).count
+        break
+      }
     }
-    if erased > 0 { logger.notice("erased at the end of their term", metadata: ["parts": "\(erased)"]) }
-    return erased
+    try await steps.dropIndex(until: day)
+    if report.erased > 0 { logger.notice("erased", metadata: ["parts": "\(report.erased)"]) }
+    if report.overdue > 0 {
+      logger.critical("parts are past their term and still here", metadata: ["parts": "\(report.overdue)"])
+    }
+    return report
   }
 
   private func erase(_ part: DuePart) async throws {

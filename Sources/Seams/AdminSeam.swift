@@ -1,13 +1,18 @@
 package import Doctrine
 
-/// The administrator's acts, over a socket that only the keeper's own user and root can open. Every one is
-/// journalled with the user id that made it. None of them shows footage.
-package enum AdminCall: Sendable, Codable {
+/// The administrator's acts: by an accredited administrator through the console, or over a socket that only the
+/// keeper's own user and root can open. Every one is journalled. None of them shows footage.
+package enum AdminCall: Equatable, Sendable, Codable {
   case createService(
     name: String, regime: String, act: String, date: LocalDate, authorisedCameras: Int?)
   case createAgent(service: String, matricule: String, name: String, rank: String)
   case createAccount(name: String, agent: AgentID, password: String)
-  case accredit(account: String, service: String, role: Role, act: String, days: Int)
+  case setAccount(name: String, enabled: Bool)
+  case resetSecondFactor(name: String)
+  case linkIdentity(name: String, ProviderIdentity)
+  /// Two persons, each with their own password and code, seat a head of service (ACC-1).
+  case seatHead(service: String, account: String, act: String, days: Int, first: Witness, second: Witness)
+  case accreditAdministrator(account: String, service: String, act: String, days: Int)
   case enrolCamera(service: String, CameraID, model: String)
   case issueCamera(CameraID, AgentID)
   case returnCamera(CameraID)
@@ -16,15 +21,58 @@ package enum AdminCall: Sendable, Codable {
   case status
   /// Runs the sweeper now, as of now.
   case sweep
+  /// A person has looked at the clock: the sweeper goes on.
+  case confirmClock
+  case rotateJournalKey
+  /// Purges journal bodies older than three years.
+  case purgeJournal
+}
+
+/// One of the two who seat a head.
+package struct Witness: Equatable, Sendable, Codable {
+  package var account: String
+  package var password: String
+  package var code: String?
+
+  package init(account: String, password: String, code: String?) {
+    self.account = account
+    self.password = password
+    self.code = code
+  }
+}
+
+/// An act over the administrator's socket, with the name of the user of the machine who asks, as they say it.
+package struct AdminRequest: Equatable, Sendable, Codable {
+  package var call: AdminCall
+  package var user: String
+
+  package init(_ call: AdminCall, user: String) {
+    self.call = call
+    self.user = user
+  }
 }
 
 package enum AdminReply: Sendable, Codable {
   case created(String)
   /// Shown once; only sealed and hashed forms are kept.
   case enrolled(CameraID, passphrase: String, token: String)
-  case status(WallState, JournalMark)
-  case swept(erased: Int)
+  case status(WallState, JournalMark, sweeper: SweeperStatus)
+  case swept(erased: Int, overdue: Int)
+  case purged(entries: UInt64)
   case done
+}
+
+package struct SweeperStatus: Equatable, Sendable, Codable {
+  package var lastRun: UTCTime?
+  package var overdue: Int
+  /// Why it asks, where it does.
+  package var stopped: String?
+
+  package init(lastRun: UTCTime?, overdue: Int, stopped: String?) {
+    self.lastRun = lastRun
+    self.overdue = overdue
+    self.stopped = stopped
+  }
 }
 
 package enum AdminNotice: Sendable, Codable { case heartbeat }

@@ -100,10 +100,12 @@ package struct SessionInfo: Equatable, Sendable, Codable {
   package var csrf: String
   /// Services whose wall this person may see now.
   package var wall: [ServiceID]
+  /// A second factor must be set up before anything else.
+  package var needsSecondFactor: Bool
 
   package init(
     account: AccountID, name: String, agentName: String, accreditations: [Accreditation], csrf: String,
-    wall: [ServiceID]
+    wall: [ServiceID], needsSecondFactor: Bool
   ) {
     self.account = account
     self.name = name
@@ -111,6 +113,7 @@ package struct SessionInfo: Equatable, Sendable, Codable {
     self.accreditations = accreditations
     self.csrf = csrf
     self.wall = wall
+    self.needsSecondFactor = needsSecondFactor
   }
 }
 
@@ -188,22 +191,40 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
   }
 }
 
-/// The journal's size and root that an answer was true at.
+/// The journal's size and root that an answer was true at, and the newest signed checkpoint.
 package struct JournalMark: Equatable, Sendable, Codable {
   package var size: UInt64
+  /// Hexadecimal.
   package var root: String
+  /// At most a second older than the size.
+  package var checkpoint: String
 
-  package init(size: UInt64, root: String) {
+  package init(size: UInt64, root: String, checkpoint: String) {
     self.size = size
     self.root = root
+    self.checkpoint = checkpoint
+  }
+}
+
+/// What a provider has vouched for: who somebody is there. Never what they may do.
+package struct ProviderIdentity: Equatable, Sendable, Codable {
+  package var issuer: String
+  package var subject: String
+
+  package init(issuer: String, subject: String) {
+    self.issuer = issuer
+    self.subject = subject
   }
 }
 
 /// From console to keeper. `token` is the session's, as the browser sent it: the console decides nothing.
 package enum ConsoleCall: Sendable, Codable {
-  case logIn(name: String, password: String, peer: String)
+  case logIn(name: String, password: String, code: String?, peer: String)
+  case logInByProvider(ProviderIdentity, peer: String)
   case logOut(token: String)
   case session(token: String)
+  case beginSecondFactor(token: String)
+  case confirmSecondFactor(token: String, code: String)
   case joinLive(token: String, RecordingID)
   case leave(ViewingID)
   case closeIncident(token: String, IncidentID)
@@ -212,9 +233,14 @@ package enum ConsoleCall: Sendable, Codable {
   case agents(token: String, ServiceID)
   case issueCamera(token: String, CameraID, AgentID)
   case refusals(token: String, limit: Int)
-  case register(token: String, RegisterFilter)
-  case extract(token: String, RecordingID, reason: ExtractionReason, reference: String, form: String)
+  case register(token: String, RegisterView, RegisterFilter)
+  case extract(
+    token: String, RecordingID, reason: ExtractionReason, reference: String, form: String, recipient: String?)
+  case consult(token: String, RecordingID, reason: ConsultationReason, reference: String)
   case indexFacts(token: String)
+  case desk(token: String, DeskCall)
+  case administer(token: String, AdminCall)
+  case journal(token: String?, JournalCall)
   case deviceState(token: String)
   case deviceCloseIncident(token: String)
   case deviceDeclareThreat(token: String, ThreatGround)
@@ -225,13 +251,20 @@ package enum ConsoleCall: Sendable, Codable {
 package enum ConsoleReply: Sendable, Codable {
   case loggedIn(token: String, SessionInfo)
   case session(SessionInfo)
+  /// Shown once: the secret for the code generator.
+  case secondFactor(uri: String, secret: String)
+  /// Shown once.
+  case recoveryCodes([String])
   case joined(ViewingID, sound: Bool)
   case agents([AgentEntry])
   case refusals([RefusalEntry])
-  case register([RegisterRow], JournalMark)
+  case register(RegisterPage, JournalMark)
   case read(ReadGrant?)
   /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
   case indexFacts([PartIndexFacts], paths: [String])
+  case desk(DeskReply)
+  case administered(AdminReply)
+  case journal(JournalReply)
   case deviceState(DeviceState)
   case done
 }

@@ -47,6 +47,12 @@ package struct Problem: Error, Equatable, Sendable, Codable, CustomStringConvert
     )
   }
 
+  /// P7: what cannot be journalled does not happen.
+  package static let journalUnwritable = Problem(
+    503, "journal-unwritable", "Journal indisponible (Journal unavailable)",
+    "Refusé : le journal ne peut pas être écrit, donc l'acte n'a pas eu lieu ; l'enregistrement continue. Prévenez l'administrateur. (The journal cannot be written: nothing was done; recording goes on.) [CSI R241-5]",
+    article: "CSI R241-5")
+
   package static let fault = Problem(
     500, "fault", "Erreur du serveur (Server fault)",
     "Le serveur n'a pas pu exécuter l'acte ; rien n'a été fait. Signalez l'heure à l'administrateur. (Nothing was done; report the time.)"

@@ -57,6 +57,18 @@ package final class KeyRing: Sendable {
       data: try Sealing.open(wrapped, under: dayKey, purpose: Sealing.partKeyPurpose, subject: part))
   }
 
+  /// Wraps a part key anew, under a key of its own name, so that it outlives its day.
+  ///
+  /// The old form stays good until the old key is destroyed.
+  package func rewrap(
+    _ wrapped: [UInt8], service: String, from name: String, to newName: String, part: [UInt8]
+  ) throws -> [UInt8] {
+    let key = try openPartKey(wrapped, service: service, day: name, part: part)
+    return try Sealing.seal(
+      key.rawBytes, under: try dayKey(service: service, day: newName, make: true), purpose: Sealing.partKeyPurpose,
+      subject: part)
+  }
+
   /// Destroys a day key for good. A no-op where it is gone already.
   package func destroyDayKey(service: String, day: String) throws {
     let name = Self.name(service, day)
@@ -66,6 +78,14 @@ package final class KeyRing: Sendable {
     // Overwritten before it is unlinked; what the disk's own remnants keep is outside the promise (SECURITY.md).
     try Directories.replace(path, with: [UInt8](repeating: 0, count: length), mode: 0o600)
     try Directories.remove(path)
+  }
+
+  /// The services and days (or other names) whose keys are there.
+  package func dayKeys() -> [(service: String, day: String)] {
+    Directories.names(in: folder).compactMap { name in
+      guard name.hasSuffix(".key"), let split = name.firstIndex(of: "_") else { return nil }
+      return (String(name[name.index(after: split)...].dropLast(4)), String(name[..<split]))
+    }
   }
 
   /// Seals a small secret of the register, such as a camera's passphrase.

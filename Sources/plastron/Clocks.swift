@@ -1,3 +1,4 @@
+import CTimex
 internal import CoreFoundation
 import Doctrine
 import Foundation
@@ -15,6 +16,13 @@ enum SystemClocks {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
     return MonotonicTime(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)
+  }
+
+  /// Whether the kernel's clock is disciplined (NTP, PTP): its own word for it.
+  static let isSynchronised: @Sendable () -> Bool = {
+    var state = timex()
+    let result = adjtimex(&state)
+    return result >= 0 && result != TIME_ERROR && state.status & STA_UNSYNC == 0
   }
 
   static let ingest = IngestClocks(wall: wall, monotonic: monotonic)

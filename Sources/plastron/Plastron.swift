@@ -10,7 +10,8 @@ struct Plastron: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, Migrate.self, Prepare.self,
-      Administer.self, JournalCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
+      Administer.self, AccreditCommand.self, APICommand.self, RetentionCommand.self, RightsCommand.self,
+      JournalCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
       FootageCommand.self,
       CameraCommand.self, DemoCommand.self, FuzzCommand.self, BenchCommand.self,
     ])

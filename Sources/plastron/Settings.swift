@@ -26,6 +26,14 @@ struct Settings: Sendable {
   var imagingProgram: String
   /// Secret. Nil: the embedded database.
   var databaseURL: String?
+  /// Secret. The role that purges the journal's index, and does nothing else.
+  var purgeDatabaseURL: String?
+  /// A log-in by password asks for a second factor, and lets nobody in without one (ACC-8).
+  var secondFactorRequired: Bool
+  /// The clock is taken as true without a look at the system's own word for it (MET-3).
+  var clockAssumed: Bool
+  /// Where checkpoints are copied to every minute; nil: nowhere.
+  var publishFolder: String?
 
   var footageFolder: String { dataFolder + "/footage" }
   var journalFolder: String { dataFolder + "/journal" }
@@ -66,13 +74,26 @@ struct Settings: Sendable {
       migrationsFolder: config.string(forKey: "migrations.folder", default: Self.migrations(beside: beside)),
       imagingProgram: config.string(
         forKey: "imaging.program", default: beside.appendingPathComponent("plastron-imaging").path),
-      databaseURL: config.string(forKey: "database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 })
+      databaseURL: config.string(forKey: "database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 },
+      purgeDatabaseURL: config.string(forKey: "purge.database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 },
+      secondFactorRequired: try choice(config, "login.secondFactor", ["required", "offered"]) == "required",
+      clockAssumed: try choice(config, "clock.synchronised", ["required", "assumed"]) == "assumed",
+      publishFolder: config.string(forKey: "journal.publish"))
     guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
       throw Invalid(
         description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 76")
     }
     return settings
+  }
+
+  /// One of a few words; the first where nothing is said, an error for any other.
+  private static func choice(_ config: ConfigReader, _ key: ConfigKey, _ words: [String]) throws -> String {
+    let value = config.string(forKey: key, default: words[0])
+    guard words.contains(value) else {
+      throw Invalid(description: "\(key): \(value) is none of: \(words.joined(separator: ", "))")
+    }
+    return value
   }
 
   /// A port that is there but no port is an error, never the default.

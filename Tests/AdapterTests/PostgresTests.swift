@@ -1,3 +1,4 @@
+import Doctrine
 import Foundation
 import Testing
 
@@ -22,10 +23,10 @@ struct TestDatabase {
     return TestDatabase(name: name, owner: Pool(conninfo: "\(server) dbname=\(name)", connections: 2))
   }
 
-  func asServer() -> Pool {
-    Pool(
-      conninfo: Self.server.replacing("user=postgres", with: "user=plastron_server") + " dbname=\(name)", connections: 2
-    )
+  func asServer() -> Pool { connected(as: "plastron_server") }
+
+  func connected(as role: String) -> Pool {
+    Pool(conninfo: Self.server.replacing("user=postgres", with: "user=\(role)") + " dbname=\(name)", connections: 2)
   }
 
   func migrate() async throws { _ = try await Migrator(pool: owner, folder: Self.migrations).run() }
@@ -139,7 +140,7 @@ struct MigrationTests {
       try connection.query(
         """
         SELECT c.relname || '.' || a.attname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
           AND col_description(c.oid, a.attnum) IS NULL
         UNION SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
           AND c.relkind IN ('r', 'p') AND obj_description(c.oid) IS NULL
@@ -147,6 +148,18 @@ struct MigrationTests {
       ).map { try $0.text("name") }
     }
     #expect(silent == [])
+  }
+
+  private func indexed(_ server: Pool) async throws -> Register {
+    let register = Register(pool: server, node: "n")
+    try await register.indexJournal(
+      [1_000_000, Int64(Date().timeIntervalSince1970 * 1_000_000)].enumerated().map { number, time in
+        (
+          position: UInt64(number), time_us: time, kind: "statement", act: "x", author: "a", service: nil,
+          text: #"{"facts":{}}"#, leaf: [UInt8](repeating: 0, count: 32)
+        )
+      })
+    return register
   }
 
   // LOG-6: least privilege.
@@ -158,19 +171,45 @@ struct MigrationTests {
       server.close()
       database.owner.close()
     }
-    let register = Register(pool: server, node: "n")
-    try await register.indexJournal([
-      (
-        position: 0, time_us: 1, kind: "statement", act: "x", author: "a", service: nil, text: "{}",
-        leaf: [UInt8](repeating: 0, count: 32)
-      )
-    ])
-    #expect(try await register.journalIndexSize() == 1)
+    let register = try await indexed(server)
+    #expect(try await register.journalIndexSize() == 2)
     for sql in [
       "UPDATE journal SET author = 'b'", "DELETE FROM journal", "TRUNCATE journal", "DROP TABLE journal",
-      "DELETE FROM accreditation", "DELETE FROM recording", "CREATE TABLE mine (a integer)",
+      "DELETE FROM accreditation", "UPDATE accreditation SET role = 'head'", "DELETE FROM recording",
+      "CREATE TABLE mine (a integer)", "SELECT purge_journal(at_us(0))", "DELETE FROM erased_part",
+      "UPDATE account_identity SET subject = 'x'",
     ] {
       await #expect(throws: DatabaseError.self, "\(sql)") { try await server.run { _ = try $0.query(sql) } }
     }
+  }
+
+  // LOG-5: the third role purges what is older than three years, and can do nothing else.
+  @Test func thePurgersRolePurgesTheOldAndNothingElse() async throws {
+    let database = try await TestDatabase.make()
+    try await database.migrate()
+    let server = database.asServer()
+    let purger = database.connected(as: "plastron_purger")
+    defer {
+      server.close()
+      purger.close()
+      database.owner.close()
+    }
+    _ = try await indexed(server)
+    let register = Register(pool: purger, node: "")
+    let now = Int64(Date().timeIntervalSince1970 * 1_000_000)
+    for years in [0, 1, 2] {
+      await #expect(throws: DatabaseError.self) {
+        try await register.purgeJournal(before: UTCTime(microseconds: now - Int64(years) * 365 * 86_400_000_000))
+      }
+    }
+    for sql in ["SELECT entry FROM journal", "DELETE FROM journal", "UPDATE journal SET author = 'b'"] {
+      await #expect(throws: DatabaseError.self, "\(sql)") { try await purger.run { _ = try $0.query(sql) } }
+    }
+    #expect(try await register.purgeJournal(before: UTCTime(microseconds: now - 1100 * 86_400_000_000)) == 1)
+    let left = try await server.run { connection in
+      try connection.query("SELECT author, entry, leaf FROM journal ORDER BY position")
+    }
+    #expect(left[0].optionalText("entry") == nil && left[0].optionalText("author") == nil)
+    #expect(left[0].optionalText("leaf") != nil && left[1].optionalText("entry") != nil)
   }
 }

@@ -1,5 +1,6 @@
 """A running server on loopback, with its own data folder, database and ports; nothing here is a mock."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -89,7 +90,9 @@ class World:
         self.environment = dict(
             os.environ, PLASTRON_DATA_FOLDER=str(self.data), PLASTRON_INGEST_HOST="127.0.0.1",
             PLASTRON_INGEST_PORT=str(self.ingest_port), PLASTRON_CONSOLE_PORT=str(self.console_port),
-            PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD)
+            PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD,
+            PLASTRON_LOGIN_SECOND_FACTOR="offered", PLASTRON_CLOCK_SYNCHRONISED="assumed",
+            PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD)
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
         self.clip = self.make_clip()
         self.log = open(self.scratch / "server.log", "w")
@@ -110,12 +113,38 @@ class World:
     def furnish(self):
         self.service = self.admin("service", "--name", "PM Essai", "--act", "essai", "--date", "2026-01-01").strip()
         self.other = self.admin("service", "--name", "SP Autre", "--regime", "bwc-six-months", "--act", "essai", "--date", "2026-01-01").strip()
-        self.agent = self.admin("agent", "--service", self.service, "--matricule", "M-1", "--name", "Alix Porteur", "--rank", "gardien").strip()
-        for name, role, service in [
-            ("operateur", "operator", self.service), ("auditeur", "auditor", self.service), ("chef", "head", self.service),
-            ("voisin", "operator", self.other), ("administrateur", "administrator", self.service)]:
-            self.admin("account", "--name", name, "--agent", self.agent)
-            self.admin("accredit", "--account", name, "--service", service, "--role", role, "--act", "essai")
+        self.agent = self.person("M-1", "Alix Porteur")
+        others = {name: self.person(f"M-{number}", name) for number, name in enumerate(
+            ["operateur", "auditeur", "lecteur", "administrateur", "temoin1", "temoin2", "porteur"], 2)}
+        others["porteur"] = self.agent
+        others["chef"] = self.person("M-20", "Chef")
+        for name, agent in others.items():
+            self.admin("account", "--name", name, "--agent", agent)
+        for name in ("voisin", "chef-voisin", "auditeur-voisin", "lecteur-voisin"):
+            self.admin("account", "--name", name, "--agent", self.person(f"V-{name}", name, self.other))
+        self.seat_head("chef", self.service)
+        self.seat_head("chef-voisin", self.other)
+        for name, role in [("operateur", "operator"), ("auditeur", "auditor"), ("lecteur", "reader"), ("porteur", "wearer")]:
+            self.accredit("chef", name, role, self.service)
+        for name, role in [("voisin", "operator"), ("auditeur-voisin", "auditor"), ("lecteur-voisin", "reader")]:
+            self.accredit("chef-voisin", name, role, self.other)
+        self.admin("accredit-administrator", "--account", "administrateur", "--service", self.service, "--act", "essai")
+
+    def person(self, matricule, name, service=None):
+        return self.admin(
+            "agent", "--service", service or self.service, "--matricule", matricule, "--name", name, "--rank", "gardien").strip()
+
+    def seat_head(self, account, service, first="temoin1", second="temoin2", check=True):
+        return self.admin(
+            "seat-head", "--service", service, "--account", account, "--act", "arrêté 1", "--first", first, "--second", second,
+            check=check)
+
+    def accredit(self, head, account, role, service, days=30, check=True):
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+        answer = self.session(head).call("POST", f"/services/{service}/accreditations", json={
+            "account": account, "role": role, "act": "note 1", "until": until.isoformat(timespec="seconds")})
+        assert not check or answer.status_code == 201, answer.text
+        return answer
 
     def admin(self, *arguments, check=True):
         result = subprocess.run(

@@ -18,10 +18,33 @@ extension ConsoleAPI {
     }
     guard
       case .read(let grant?) = try await keeper.call(
-        .extract(token: token, recording, reason: form.reason, reference: form.reference, form: form.form))
+        .extract(
+          token: token, recording, reason: form.reason, reference: form.reference, form: form.form,
+          recipient: form.recipient))
     else { throw Problem.fault }
+    return reading(grant, wantsMP4: form.form == "mp4")
+  }
+
+  /// A recording to look at, not to keep: MP4 as a player takes it.
+  func consultation(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    let token = try changingToken(request)
+    let recording = RecordingID(try context.parameters.require("recording"))
+    let form: ConsultationForm = try await request.json()
+    guard let reason = ConsultationReason(name: form.reason) else {
+      let names = WearerReason.allCases.map(\.rawValue) + ExtractionReason.allCases.map(\.rawValue)
+      throw Problem.badRequest("« reason » est l'un de : \(names.joined(separator: ", ")). (One of these.)")
+    }
+    guard
+      case .read(let grant?) = try await keeper.call(
+        .consult(token: token, recording, reason: reason, reference: form.reference))
+    else { throw Problem.fault }
+    return reading(grant, wantsMP4: true)
+  }
+
+  /// Streams a granted recording; an answer that breaks off is not taken for the whole.
+  private func reading(_ grant: ReadGrant, wantsMP4: Bool) -> Response {
+    let recording = grant.recording
     let parts = grant.masterParts(root: settings.footageRoot)
-    let wantsMP4 = form.form == "mp4"
     let logger = self.logger
     return Response(
       status: .ok,
@@ -44,6 +67,7 @@ extension ConsoleAPI {
   }
 
   func check(_ request: Request, _ context: ConsoleContext) async throws -> Response {
+    try Query(request).finish()
     guard case .indexFacts(let facts, let paths) = try await keeper.call(.indexFacts(token: try sessionToken(request)))
     else {
       throw Problem.fault

@@ -14,6 +14,10 @@ struct PageAsset: Sendable {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
+  /// What the API is, for machines: OpenAPI 3.1.
+  static let openAPI = PageAsset(
+    path: "openapi.json", contentType: "application/json", bytes: PackageResources.openapi_json)
+
   static let all: [PageAsset] = [
     PageAsset(path: "/", contentType: "text/html; charset=utf-8", bytes: PackageResources.wall_html),
     PageAsset(path: "wall.js", contentType: "text/javascript; charset=utf-8", bytes: PackageResources.wall_js),

@@ -96,6 +96,10 @@ extension Request {
   /// Reads a JSON body of bounded size.
   func json<T: Decodable>(_: T.Type = T.self) async throws -> T {
     let buffer = try await body.collect(upTo: ConsoleLimits.body_bytes)
+    // A zero character ends a text for some of what stands behind the console, and is in no text of a person's.
+    guard !String(buffer: buffer).contains("\\u0000") else {
+      throw Problem.badRequest("Un texte contient un caractère nul. (A text has a zero character.)")
+    }
     return try JSONDecoder().decode(T.self, from: Data(buffer.readableBytesView))
   }
 

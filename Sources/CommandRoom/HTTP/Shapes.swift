@@ -20,11 +20,6 @@ enum APITime {
   }
 }
 
-struct LogInForm: Decodable {
-  var name: String
-  var password: String
-}
-
 struct SessionShape: Encodable {
   struct Right: Encodable {
     var role: String
@@ -36,11 +31,14 @@ struct SessionShape: Encodable {
   var agent: String
   var csrf: String
   var accreditations: [Right]
+  /// Nothing but setting up a second factor is possible before that is done.
+  var needsSecondFactor: Bool
 
   init(_ info: SessionInfo) {
     name = info.name
     agent = info.agentName
     csrf = info.csrf
+    needsSecondFactor = info.needsSecondFactor
     accreditations = info.accreditations.map {
       Right(role: $0.role.rawValue, service: $0.service.rawValue, until: APITime.text($0.until))
     }
@@ -59,6 +57,8 @@ struct ExtractionForm: Decodable {
   var reference: String
   /// `ts` (the bytes the camera sent) or `mp4` (made from them).
   var form: String
+  /// Who is handed it; the one who extracts where nobody is named.
+  var recipient: String?
 }
 
 struct WallShape: Encodable {
@@ -134,73 +134,6 @@ struct RefusalShape: Encodable {
     sentence = entry.sentence
     proven = entry.proven
     count = entry.count
-  }
-}
-
-struct RegisterShape: Encodable {
-  struct Row: Encodable {
-    var recording: String
-    var state: String
-    var service: String
-    var agent: String?
-    var matricule: String?
-    var camera: String?
-    var incident: String
-    var reference: String?
-    var from: String?
-    var to: String?
-    var size_bytes: Int64?
-    var gaps: Int64
-    var term: String?
-    var decodes: String?
-    var decodeDetail: String?
-    var damage: Int64?
-    var chainHead: String?
-    var erasedAt: String?
-  }
-
-  var journalSize: UInt64
-  var journalRoot: String
-  var rows: [Row]
-  /// Give as `after` for the next page; null at the end.
-  var next: String?
-
-  init(_ rows: [RegisterRow], _ mark: JournalMark, limit: Int) {
-    journalSize = mark.size
-    journalRoot = mark.root
-    self.rows = rows.map { row in
-      Row(
-        recording: row.recording.rawValue, state: row.state, service: row.service, agent: row.agent,
-        matricule: row.matricule, camera: row.camera, incident: row.incident.rawValue,
-        reference: row.reference, from: row.from.map(APITime.text), to: row.to.map(APITime.text),
-        size_bytes: row.size_bytes, gaps: row.gaps, term: row.termDay?.description,
-        decodes: row.decodeVerdict, decodeDetail: row.decodeDetail, damage: row.damage,
-        chainHead: row.chainHead, erasedAt: row.erasedAt.map(APITime.text))
-    }
-    next = rows.count == limit ? rows.last?.recording.rawValue : nil
-  }
-
-  /// RFC 4180; a cell that a spreadsheet would take for a formula is quoted with an apostrophe.
-  var csv: String {
-    var lines = [
-      "recording,state,service,agent,matricule,camera,incident,reference,from,to,size_bytes,gaps,term,decodes,damage,chain_head,erased_at"
-    ]
-    for row in rows {
-      let cells: [String?] = [
-        row.recording, row.state, row.service, row.agent, row.matricule, row.camera, row.incident,
-        row.reference, row.from, row.to, row.size_bytes.map(String.init), String(row.gaps), row.term,
-        row.decodes, row.damage.map(String.init), row.chainHead, row.erasedAt,
-      ]
-      lines.append(cells.map { Self.cell($0 ?? "") }.joined(separator: ","))
-    }
-    lines.append("# journal,\(journalSize),\(journalRoot)")
-    return lines.joined(separator: "\r\n") + "\r\n"
-  }
-
-  private static func cell(_ text: String) -> String {
-    let safe = text.first.map { "=+-@".contains($0) } ?? false ? "'" + text : text
-    guard safe.contains(where: { ",\"\r\n".contains($0) }) else { return safe }
-    return "\"" + safe.replacing("\"", with: "\"\"") + "\""
   }
 }
 

@@ -70,11 +70,12 @@ package struct AccountEntry: Equatable, Sendable {
   package var failedAttempts: Int
   package var lockedUntil: UTCTime?
   package var disabled: Bool
+  package var secondFactor: SecondFactorEntry?
   package var accreditations: [Accreditation]
 
   package init(
     id: AccountID, name: String, agent: AgentEntry, passwordHash: String, failedAttempts: Int,
-    lockedUntil: UTCTime?, disabled: Bool, accreditations: [Accreditation]
+    lockedUntil: UTCTime?, disabled: Bool, secondFactor: SecondFactorEntry?, accreditations: [Accreditation]
   ) {
     self.id = id
     self.name = name
@@ -83,10 +84,26 @@ package struct AccountEntry: Equatable, Sendable {
     self.failedAttempts = failedAttempts
     self.lockedUntil = lockedUntil
     self.disabled = disabled
+    self.secondFactor = secondFactor
     self.accreditations = accreditations
   }
 
-  package var actor: Actor { Actor(account: id, name: name, accreditations: accreditations) }
+  package var actor: Actor { Actor(account: id, agent: agent.id, name: name, accreditations: accreditations) }
+}
+
+/// The second factor of an account: a time-based code's secret, sealed.
+package struct SecondFactorEntry: Equatable, Sendable {
+  package var sealed: [UInt8]
+  /// A code was right once: from then on it is asked for.
+  package var isConfirmed: Bool
+  /// Time steps up to this one are used up.
+  package var lastStep: Int64?
+
+  package init(sealed: [UInt8], isConfirmed: Bool, lastStep: Int64?) {
+    self.sealed = sealed
+    self.isConfirmed = isConfirmed
+    self.lastStep = lastStep
+  }
 }
 
 /// An open threat declaration.
@@ -180,11 +197,13 @@ package struct PartEntry: Equatable, Sendable, Codable {
   package var regime: String
   package var regimeVersion: Int
   package var wrappedKey: [UInt8]
+  /// The day key that wraps it: the local day, or a hold's.
+  package var keyName: String
   package var path: String
 
   package init(
     id: PartID, recording: RecordingID, service: ServiceID, number: Int, localDay: LocalDate,
-    termDay: LocalDate, regime: String, regimeVersion: Int, wrappedKey: [UInt8], path: String
+    termDay: LocalDate, regime: String, regimeVersion: Int, wrappedKey: [UInt8], keyName: String, path: String
   ) {
     self.id = id
     self.recording = recording
@@ -195,6 +214,7 @@ package struct PartEntry: Equatable, Sendable, Codable {
     self.regime = regime
     self.regimeVersion = regimeVersion
     self.wrappedKey = wrappedKey
+    self.keyName = keyName
     self.path = path
   }
 }
@@ -313,85 +333,6 @@ package struct RefusalEntry: Equatable, Sendable, Codable {
     self.sentence = sentence
     self.proven = proven
     self.count = count
-  }
-}
-
-/// One line of the register of recordings.
-package struct RegisterRow: Equatable, Sendable, Codable {
-  package var recording: RecordingID
-  package var state: String
-  package var service: String
-  package var agent: String?
-  package var matricule: String?
-  package var camera: String?
-  package var incident: IncidentID
-  package var reference: String?
-  package var from: UTCTime?
-  package var to: UTCTime?
-  package var size_bytes: Int64?
-  package var gaps: Int64
-  package var termDay: LocalDate?
-  package var decodeVerdict: String?
-  package var decodeDetail: String?
-  package var damage: Int64?
-  package var chainHead: String?
-  package var erasedAt: UTCTime?
-
-  package init(
-    recording: RecordingID, state: String, service: String, agent: String?, matricule: String?,
-    camera: String?, incident: IncidentID, reference: String?, from: UTCTime?, to: UTCTime?,
-    size_bytes: Int64?, gaps: Int64, termDay: LocalDate?, decodeVerdict: String?, decodeDetail: String?,
-    damage: Int64?, chainHead: String?, erasedAt: UTCTime?
-  ) {
-    self.recording = recording
-    self.state = state
-    self.service = service
-    self.agent = agent
-    self.matricule = matricule
-    self.camera = camera
-    self.incident = incident
-    self.reference = reference
-    self.from = from
-    self.to = to
-    self.size_bytes = size_bytes
-    self.gaps = gaps
-    self.termDay = termDay
-    self.decodeVerdict = decodeVerdict
-    self.decodeDetail = decodeDetail
-    self.damage = damage
-    self.chainHead = chainHead
-    self.erasedAt = erasedAt
-  }
-}
-
-/// What an auditor asks the register for: facts, never content (MET-5).
-package struct RegisterFilter: Equatable, Sendable, Codable {
-  package var service: String?
-  package var agent: String?
-  package var camera: String?
-  package var incident: String?
-  package var state: String?
-  package var from: UTCTime?
-  package var to: UTCTime?
-  package var limit: Int
-  package var after: String?
-
-  /// Rows of one answer at the most; the next page goes on `after` the last row.
-  package static let maximumLimit = 1000
-
-  package init(
-    service: String? = nil, agent: String? = nil, camera: String? = nil, incident: String? = nil,
-    state: String? = nil, from: UTCTime? = nil, to: UTCTime? = nil, limit: Int = 200, after: String? = nil
-  ) {
-    self.service = service
-    self.agent = agent
-    self.camera = camera
-    self.incident = incident
-    self.state = state
-    self.from = from
-    self.to = to
-    self.limit = max(1, min(limit, Self.maximumLimit))
-    self.after = after
   }
 }
 

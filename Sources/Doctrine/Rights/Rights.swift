@@ -1,209 +1,234 @@
-/// What a person may be in a service. Roles come from accreditations, never from a token or a name.
-package enum Role: String, Sendable, Codable, CaseIterable {
-  case wearer
-  case `operator`
-  case head
-  case reader
-  case auditor
-  case administrator
-
-  package var french: String {
-    switch self {
-    case .wearer: "porteur"
-    case .operator: "opérateur"
-    case .head: "chef de service"
-    case .reader: "lecteur habilité"
-    case .auditor: "auditeur"
-    case .administrator: "administrateur"
+/// The one place that decides who may do what. Every route, command and job asks it.
+// LIVE-3, ACC-1, ACC-3, ACC-4, ACC-7, CSI R241-3-1, R241-12, R241-22.
+package func may(_ actor: Actor, _ act: Act, _ object: ActObject, at now: UTCTime) -> Decision {
+  let basis: Basis
+  switch actor.standing {
+  case .job(let job):
+    guard job.acts.contains(act) else { return .refused(.reserved(act, object)) }
+    basis = .law(job.article(object.regime))
+  case .person(_, let agent, let accreditations):
+    switch standing(agent, accreditations, act, object, at: now) {
+    case .success(let found): basis = found
+    case .failure(let refusal): return .refused(refusal)
     }
   }
+  if let refusal = condition(on: act, object, basis, actor) { return .refused(refusal) }
+  return .granted(basis: basis)
 }
 
-/// Who may do what, where, from when to when, by whose act (ACC-1).
-package struct Accreditation: Equatable, Sendable, Codable {
-  package var id: AccreditationID
-  package var role: Role
-  package var service: ServiceID
-  /// Reference of the act by which it was given.
-  package var act: String
-  package var from: UTCTime
-  package var until: UTCTime
-
-  package init(
-    id: AccreditationID, role: Role, service: ServiceID, act: String, from: UTCTime, until: UTCTime
-  ) {
-    self.id = id
-    self.role = role
-    self.service = service
-    self.act = act
-    self.from = from
-    self.until = until
-  }
-
-  package func isValid(at time: UTCTime) -> Bool { from <= time && time < until }
-}
-
-/// A person who acts, with the accreditations that were given.
-package struct Actor: Equatable, Sendable, Codable {
-  package var account: AccountID
-  package var name: String
-  package var accreditations: [Accreditation]
-
-  package init(account: AccountID, name: String, accreditations: [Accreditation]) {
-    self.account = account
-    self.name = name
-    self.accreditations = accreditations
-  }
-}
-
-/// What somebody wants to do.
-package enum Act: String, Sendable, Codable, CaseIterable {
-  case seeWall = "see-wall"
-  case watchLive = "watch-live"
-  case declareThreat = "declare-threat"
-  case closeIncident = "close-incident"
-  case issueCamera = "issue-camera"
-  case readRefusals = "read-refusals"
-  case readRegister = "read-register"
-  case extract
-  case checkFootage = "check-footage"
-}
-
-/// What the act is done to, as far as the law asks.
-package struct ActObject: Equatable, Sendable {
-  package var service: ServiceID
-  package var regime: Regime
-  package var recordingIsOpen: Bool
-  package var live: LiveAuthorization?
-
-  package init(
-    service: ServiceID, regime: Regime, recordingIsOpen: Bool = false, live: LiveAuthorization? = nil
-  ) {
-    self.service = service
-    self.regime = regime
-    self.recordingIsOpen = recordingIsOpen
-    self.live = live
-  }
-}
-
-/// A refusal that can be shown: the article, and a sentence that says what was refused, why, and what to do.
-package struct Refusal: Error, Equatable, Sendable, Codable {
-  package var code: String
-  package var article: String
-  package var sentence: String
-
-  package init(code: String, article: String, sentence: String) {
-    self.code = code
-    self.article = article
-    self.sentence = sentence
-  }
-}
-
-/// The answer to ``may(_:_:_:at:)``, which is also what the journal stores.
-package enum Decision: Equatable, Sendable {
-  case granted(basis: Accreditation)
-  case refused(Refusal)
-}
-
-/// The one place that decides who may do what. Every route, command and job asks it.
-// LIVE-3, ACC-1, ACC-3, ACC-7, CSI R241-3-1.
-package func may(_ actor: Actor, _ act: Act, _ object: ActObject, at now: UTCTime) -> Decision {
-  let inService = actor.accreditations.filter { $0.service == object.service }
+/// The accreditation that an act can rest on, or why there is none.
+private func standing(
+  _ agent: AgentID, _ accreditations: [Accreditation], _ act: Act, _ object: ActObject, at now: UTCTime
+) -> Result<Basis, Refusal> {
+  let inService = accreditations.filter { $0.service == object.service }
   guard !inService.isEmpty else {
-    return .refused(
+    return .failure(
       Refusal(
-        code: "other-service", article: "CSI R241-3-1",
+        code: "other-service", article: object.regime.articles.access,
         sentence:
           "Refusé : aucune habilitation dans ce service. Demandez-la à son chef de service. (No accreditation in this service.)"
       ))
   }
   let valid = inService.filter { $0.isValid(at: now) }
   guard !valid.isEmpty else {
-    return .refused(
+    return .failure(
       Refusal(
-        code: "accreditation-ended", article: "CSI R241-3-1",
+        code: "accreditation-ended", article: object.regime.articles.access,
         sentence:
           "Refusé : l'habilitation n'est pas en cours de validité. Faites-la renouveler par le chef de service. (Accreditation not in force.)"
       ))
   }
-  let roles = permitted(act)
-  guard let basis = valid.first(where: { roles.contains($0.role) }) else {
-    let list = roles.map(\.french).joined(separator: ", ")
-    return .refused(
-      Refusal(
-        code: "missing-right", article: act.article,
-        sentence:
-          "Refusé : cet acte est réservé à : \(list). Adressez-vous à l'une de ces personnes. (Your role does not allow this act.)"
-      ))
+  if let basis = valid.first(where: { act.roles.contains($0.role) }) { return .success(.accreditation(basis)) }
+  // LIVE-3: agents involved in the intervention; being a reader, auditor or administrator makes nobody one.
+  if act == .watchLive, object.attached.contains(agent),
+    let basis = valid.first(where: { [.wearer, .head].contains($0.role) })
+  {
+    return .success(.attachment(basis))
   }
-  if let refusal = condition(on: act, object) { return .refused(refusal) }
-  return .granted(basis: basis)
+  if act.isOpenToWearer(object.regime), let basis = valid.first(where: { $0.role == .wearer }) {
+    guard object.wearer == agent else {
+      return .failure(
+        Refusal(
+          code: "not-own-recording", article: object.regime.articles.wearer,
+          sentence:
+            "Refusé : un porteur n'accède qu'à ses propres enregistrements. Adressez-vous au chef de service. (Only your own recordings.)"
+        ))
+    }
+    return .success(.accreditation(basis))
+  }
+  return .failure(.reserved(act, object))
 }
 
-/// The roles an act is open to.
-private func permitted(_ act: Act) -> [Role] {
-  switch act {
-  case .seeWall, .watchLive, .declareThreat, .closeIncident, .issueCamera: [.operator]
-  case .readRefusals: [.operator, .auditor, .head]
-  case .readRegister: [.auditor]
-  case .extract: [.head, .reader]
-  case .checkFootage: [.auditor, .head]
+extension Refusal {
+  fileprivate static func reserved(_ act: Act, _ object: ActObject) -> Refusal {
+    let list = act.roles.map(\.french).joined(separator: ", ")
+    return Refusal(
+      code: "missing-right", article: act.article(object.regime),
+      sentence:
+        "Refusé : cet acte est réservé à : \(list.isEmpty ? "personne" : list). Adressez-vous à l'une de ces personnes. (Your role does not allow this act.)"
+    )
+  }
+}
+
+extension Job {
+  fileprivate var acts: Set<Act> {
+    switch self {
+    case .sweeper: [.eraseAtTerm]
+    case .decodeCheck: [.checkFootage]
+    case .device: [.declareThreat, .closeIncident]
+    case .localAdministrator: [.administerServer, .administerPeople, .enrolCamera, .issueCamera, .closeIncident]
+    }
+  }
+
+  fileprivate func article(_ regime: Regime) -> String {
+    switch self {
+    case .sweeper: regime.articles.term
+    case .decodeCheck: regime.articles.after
+    case .device: regime.articles.live
+    case .localAdministrator: "CSI L241-1 al. 4"
+    }
   }
 }
 
 extension Act {
-  /// Where the law says who may.
-  package var article: String {
+  /// The roles an act is open to.
+  package var roles: [Role] {
     switch self {
-    case .seeWall, .watchLive, .declareThreat: "CSI R241-3-1 II"
-    case .closeIncident, .issueCamera: "CSI L241-1 al. 2 et 4"
-    case .readRefusals, .checkFootage: "CSI R241-3 V"
-    case .readRegister: "CSI R241-5"
-    case .extract: "CSI R241-3-1 I"
+    case .seeWall, .watchLive, .declareThreat, .endThreat, .closeIncident, .confirmIncident: [.operator]
+    case .attachAgent: [.operator, .head]
+    case .issueCamera: [.operator, .administrator]
+    case .enrolCamera, .administerPeople: [.administrator]
+    case .administerServer, .eraseAtTerm: []
+    case .readRefusals: [.operator, .auditor, .head, .administrator]
+    case .accredit, .changeRegime, .releaseHold, .proposeErasure, .handleRequest: [.head]
+    case .justify: [.head, .reader]
+    case .consult, .extract, .linkProcedure, .placeHold, .confirmErasure: [.head, .reader]
+    case .answerClosing: [.operator, .head]
+    case .checkFootage, .readRegister, .readReport: [.auditor, .head]
+    case .readJournal: [.auditor]
+    }
+  }
+
+  /// Whether a wearer may do it to what they recorded.
+  fileprivate func isOpenToWearer(_ regime: Regime) -> Bool {
+    switch self {
+    case .consult, .answerClosing: true
+    case .extract: regime.wearerMayExtract
+    default: false
+    }
+  }
+
+  /// Where the law says who may.
+  package func article(_ regime: Regime) -> String {
+    switch self {
+    case .seeWall, .watchLive, .declareThreat, .endThreat, .attachAgent, .confirmIncident: regime.articles.live
+    case .closeIncident, .issueCamera, .enrolCamera, .administerServer: "CSI L241-1 al. 2 et 4"
+    case .accredit, .administerPeople, .consult, .extract, .justify: regime.articles.access
+    case .readRefusals, .readRegister, .readJournal, .readReport, .checkFootage: regime.articles.journal
+    case .answerClosing: "CSI L241-1 al. 4"
+    case .changeRegime, .linkProcedure, .placeHold, .releaseHold, .eraseAtTerm: regime.articles.term
+    case .proposeErasure, .confirmErasure, .handleRequest: regime.articles.rights
     }
   }
 }
 
 /// What must hold besides the role.
-private func condition(on act: Act, _ object: ActObject) -> Refusal? {
-  switch act {
-  case .watchLive where !object.recordingIsOpen:
-    Refusal(
-      code: "recording-closed", article: "CSI L241-1 al. 5",
-      sentence:
-        "Refusé : la caméra n'enregistre pas ; le direct n'existe que pendant un enregistrement. (The camera is not recording.)"
+private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor: Actor) -> Refusal? {
+  let articles = object.regime.articles
+  func refusal(_ code: String, _ article: String, _ sentence: String) -> Refusal {
+    Refusal(code: code, article: article, sentence: "Refusé : \(sentence)")
+  }
+  switch (act, object.phase) {
+  case (.watchLive, let phase) where phase != .open:
+    return refusal(
+      "recording-closed", articles.live,
+      "la caméra n'enregistre pas ; le direct n'existe que pendant un enregistrement. (The camera is not recording.)")
+  case (.watchLive, _) where object.live == nil:
+    return refusal(
+      "no-threat", articles.live,
+      "aucune menace n'est déclarée pour cet incident ; le direct s'ouvre par une déclaration de menace. (No threat is declared for this incident.)"
     )
-  case .watchLive where object.live == nil:
-    Refusal(
-      code: "no-threat", article: "CSI R241-3 I",
-      sentence:
-        "Refusé : aucune menace n'est déclarée pour cet incident ; le direct s'ouvre par une déclaration de menace. (No threat is declared for this incident.)"
+  case (.declareThreat, _) where basis.accreditation != nil && !object.regime.commandRoomMayDeclare:
+    return refusal(
+      "declaration-by-wearer-only", object.regime.text,
+      "dans ce régime, seul le porteur déclare la menace. Demandez-lui de le faire depuis sa caméra. (Only the wearer declares a threat in this regime.)"
     )
-  case .declareThreat where !object.regime.commandRoomMayDeclare:
-    Refusal(
-      code: "declaration-by-wearer-only", article: object.regime.text,
-      sentence:
-        "Refusé : dans ce régime, seul le porteur déclare la menace. Demandez-lui de le faire depuis sa caméra. (Only the wearer declares a threat in this regime.)"
+  case (.declareThreat, let phase) where phase != .open, (.attachAgent, let phase) where phase != .open,
+    (.confirmIncident, let phase) where phase != .open:
+    return refusal(
+      "recording-closed", articles.live, "l'incident est clos. (The incident is closed.)")
+  case (.consult, .open), (.extract, .open):
+    return refusal(
+      "incident-open", articles.after,
+      "l'enregistrement se consulte après la fin de l'intervention et son transfert. Réessayez après la clôture. (The incident is still open.)"
     )
-  case .declareThreat where !object.recordingIsOpen:
-    Refusal(
-      code: "recording-closed", article: "CSI R241-3 I",
-      sentence: "Refusé : l'incident est clos, aucune menace ne peut y être déclarée. (The incident is closed.)"
+  case (.placeHold, .open), (.linkProcedure, .open), (.proposeErasure, .open), (.confirmErasure, .open):
+    return refusal(
+      "incident-open", articles.term,
+      "l'incident n'est pas clos. Réessayez après la clôture. (The incident is still open.)")
+  case (.consult, .erased), (.extract, .erased), (.answerClosing, .erased), (.justify, .erased),
+    (.linkProcedure, .erased), (.placeHold, .erased), (.releaseHold, .erased), (.proposeErasure, .erased),
+    (.confirmErasure, .erased):
+    return refusal(
+      "erased", articles.term,
+      "l'enregistrement a été effacé au terme de sa conservation. (Erased at the end of its term.)")
+  case (.consult, .due), (.extract, .due), (.placeHold, .due), (.linkProcedure, .due):
+    return refusal(
+      "term-over", articles.term,
+      "le terme est venu, l'enregistrement va être effacé ; il ne peut plus être consulté ni conservé. (The term is over.)"
     )
-  case .extract where object.recordingIsOpen:
-    Refusal(
-      code: "incident-open", article: "CSI R241-3 IV",
-      sentence:
-        "Refusé : l'enregistrement se consulte après la fin de l'intervention et son transfert. Réessayez après la clôture. (The incident is still open.)"
+  case (.proposeErasure, .held), (.confirmErasure, .held):
+    return refusal(
+      "held", articles.term,
+      "l'enregistrement est conservé pour une procédure. Faites d'abord lever la conservation. (A hold must be released first.)"
     )
-  default: nil
+  case (.confirmErasure, _) where object.proposedBy == nil || object.proposedBy == actor.agent:
+    return refusal(
+      "second-person", articles.rights,
+      "un effacement ordonné par la loi demande deux personnes nommées : une autre que celle qui l'a proposé. (A second person must confirm.)"
+    )
+  case (.eraseAtTerm, let phase) where phase != .due:
+    return refusal(
+      "not-due", articles.term, "le terme n'est pas venu, ou l'enregistrement est conservé. (Not due.)")
+  default: return purpose(act, object, basis)
   }
 }
 
-/// Why a recording is extracted: the closed list (ACC-5/6, LOG-4).
-package enum ExtractionReason: String, Sendable, Codable, CaseIterable {
-  case judicial
-  case administrative
-  case disciplinary
-  case training
+/// Whether the reason given is one that this person may have.
+// ACC-4 to ACC-6.
+private func purpose(_ act: Act, _ object: ActObject, _ basis: Basis) -> Refusal? {
+  guard act == .consult || act == .extract else { return nil }
+  let articles = object.regime.articles
+  guard let reason = object.reason else {
+    return Refusal(
+      code: "reason-required", article: articles.journal,
+      sentence: "Refusé : un motif de la liste est demandé. (A reason is required.)")
+  }
+  let isWearer = basis.accreditation?.role == .wearer
+  switch reason {
+  case .wearer(let reason):
+    guard isWearer, act == .consult, object.regime.wearerReasons.contains(reason) else {
+      let list = object.regime.wearerReasons.map(\.french).joined(separator: ", ")
+      return Refusal(
+        code: "reason-not-allowed", article: articles.wearer,
+        sentence:
+          "Refusé : ce motif n'est pas ouvert ici ; ceux du porteur sont : \(list). (This reason is not open to you.)")
+    }
+  case .purpose(.training) where act == .extract:
+    // GOV-1: a training copy is anonymised first.
+    return Refusal(
+      code: "not-anonymised", article: articles.term,
+      sentence:
+        "Refusé : une copie de formation doit être anonymisée ; ce serveur n'en produit pas encore. (A training copy must be anonymised.)"
+    )
+  case .purpose:
+    guard !isWearer || act == .extract else {
+      return Refusal(
+        code: "reason-not-allowed", article: articles.wearer,
+        sentence:
+          "Refusé : un porteur consulte pour l'un de ces motifs : \(object.regime.wearerReasons.map(\.french).joined(separator: ", ")). (A wearer has reasons of their own.)"
+      )
+    }
+  }
+  return nil
 }

@@ -25,12 +25,14 @@ extension Register {
   /// Incidents that are open, with their open threat declarations, and a close that was decided.
   ///
   /// The journal comes first: what it says was ended or asked to close is so, even where the row was not written.
-  package func activeIncidents() async throws -> [(IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?)] {
+  package func activeIncidents() async throws -> [(
+    IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+  )] {
     try await pool.run { connection in
       try connection.query(
         """
         SELECT i.id, r.id AS recording_id, i.service_id, i.camera_id, i.agent_id, i.reference, i.activation,
-          us(i.opened_at) AS opened_us,
+          us(i.opened_at) AS opened_us, us(i.confirmed_until) AS confirmed_us,
           coalesce(i.closing_cause, q.entry->'facts'->>'cause') AS closing_cause,
           coalesce(i.closed_by, q.author) AS closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
           us(t.opened_at) AS threat_us
@@ -58,7 +60,7 @@ extension Register {
         }
         return (
           incident, threat, closing: row.optionalText("closing_cause").flatMap(ClosingCause.init),
-          by: row.optionalText("closed_by")
+          by: row.optionalText("closed_by"), confirmedUntil: row.optionalTime("confirmed_us")
         )
       }
     }
@@ -127,13 +129,18 @@ extension Register {
   package func open(_ part: PartEntry) async throws {
     try await pool.transaction { connection in
       try connection.query("SELECT ensure_segment_partition($1::date)", [.text(part.termDay.description)])
-      try connection.query(
-        "INSERT INTO recording_part (id, recording_id, service_id, number, local_day, term_day, regime, regime_version, wrapped_key, path, state) VALUES ($1, $2, $3, $4, $5::date, $6::date, $7, $8, $9, $10, 'open') ON CONFLICT (id) DO NOTHING",
+      let added = try connection.query(
+        "INSERT INTO recording_part (id, recording_id, service_id, number, local_day, term_day, regime, regime_version, wrapped_key, key_name, path, state) VALUES ($1, $2, $3, $4, $5::date, $6::date, $7, $8, $9, $10, $11, 'open') ON CONFLICT (id) DO NOTHING RETURNING id",
         [
           .text(part.id.rawValue), .text(part.recording.rawValue), .text(part.service.rawValue),
           .integer(Int64(part.number)), .text(part.localDay.description), .text(part.termDay.description),
-          .text(part.regime), .integer(Int64(part.regimeVersion)), .bytes(part.wrappedKey), .text(part.path),
+          .text(part.regime), .integer(Int64(part.regimeVersion)), .bytes(part.wrappedKey), .text(part.keyName),
+          .text(part.path),
         ])
+      guard !added.isEmpty else { return }
+      try connection.query(
+        "INSERT INTO register_day (service_id, local_day, opened) VALUES ($1, $2::date, 1) ON CONFLICT (service_id, local_day) DO UPDATE SET opened = register_day.opened + 1",
+        [.text(part.service.rawValue), .text(part.localDay.description)])
     }
   }
 
@@ -191,17 +198,13 @@ extension Register {
     }
   }
 
-  /// Service and state of a recording.
-  package func recording(_ id: RecordingID) async throws -> (service: ServiceID, state: String, camera: CameraID?)? {
+  /// The chain hashes that a recording's parts end with, in order.
+  package func chainHeads(of recording: RecordingID) async throws -> [[UInt8]] {
     try await pool.run { connection in
       try connection.query(
-        "SELECT service_id, state, camera_id FROM recording WHERE id = $1::uuid", [.text(id.rawValue)]
-      ).first.map {
-        (
-          ServiceID(try $0.text("service_id")), try $0.text("state"),
-          $0.optionalText("camera_id").map { CameraID($0) }
-        )
-      }
+        "SELECT chain_head FROM recording_part WHERE recording_id = $1 AND chain_head IS NOT NULL ORDER BY number",
+        [.text(recording.rawValue)]
+      ).map { try $0.bytes("chain_head") }
     }
   }
 
@@ -225,14 +228,15 @@ extension Register {
   }
 
   package func insertViewing(
-    _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID, kind: String,
+    _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID?, kind: String,
     at time: UTCTime
   ) async throws {
     try await pool.run { connection in
       try connection.query(
         "INSERT INTO viewing (id, recording_id, account_id, accreditation_id, kind, joined_at) VALUES ($1, $2, $3, $4, $5, at_us($6))",
         [
-          .text(id.rawValue), .text(recording.rawValue), .text(account.rawValue), .text(accreditation.rawValue),
+          .text(id.rawValue), .text(recording.rawValue), .text(account.rawValue),
+          .optional(accreditation?.rawValue),
           .text(kind), time.sql,
         ])
     }
@@ -269,6 +273,6 @@ extension Register {
       service: ServiceID(try row.text("service_id")), number: Int(try row.integer("number")),
       localDay: try row.date("local_day"), termDay: try row.date("term_day"), regime: try row.text("regime"),
       regimeVersion: Int(try row.integer("regime_version")), wrappedKey: try row.bytes("wrapped_key"),
-      path: try row.text("path"))
+      keyName: try row.text("key_name"), path: try row.text("path"))
   }
 }

@@ -48,12 +48,7 @@ package final class JournalFile: Sendable {
   /// - Parameters:
   ///   - folder: see ``JournalFolder``.
   ///   - signingKeyPath: 32 raw bytes of an Ed25519 key; made where there is none.
-  ///   - replayFrom: the first entry to be told to `replay`, such as the first that the index has not.
-  ///   - replay: called with entries already there, in order, before this returns.
-  package init(
-    folder: String, origin: String, signingKeyPath: String, replayFrom: UInt64 = .max,
-    replay: (UInt64, [UInt8]) -> Void = { _, _ in }
-  ) throws {
+  package init(folder: String, origin: String, signingKeyPath: String) throws {
     try Directories.make(folder, mode: 0o750)
     // Two writers would make a journal that neither of them signed.
     lock = try FolderLock(path: folder + "/lock")
@@ -64,7 +59,6 @@ package final class JournalFile: Sendable {
     try Directories.replace(folder + "/public-key", with: Array((verifier.text + "\n").utf8))
     let loop = try JournalSequencer(
       folder: self.folder, key: key, keyPath: signingKeyPath, origin: origin, shared: shared)
-    try loop.replay(from: replayFrom, replay)
     let finished = self.finished
     // Handed to the one thread that uses it from here on.
     let thread = Thread {

@@ -107,7 +107,7 @@ final class JournalSequencer: @unchecked Sendable {
   }
 
   /// Entries from `first` on whose bodies are there.
-  func replay(from first: UInt64, _ body: (UInt64, [UInt8]) -> Void) throws {
+  private func replay(from first: UInt64, _ body: (UInt64, [UInt8]) -> Void) throws {
     guard first < tree.size else { return }
     for bundle in (first / 256)...((tree.size - 1) / 256) {
       for (place, entry) in try folder.bundle(bundle).enumerated() {

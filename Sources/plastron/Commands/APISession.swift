@@ -11,15 +11,20 @@ struct PasswordOption: ParsableArguments {
   var passwordFile: String?
 
   func read() throws -> String {
-    if let passwordFile {
-      guard let text = try? String(contentsOfFile: passwordFile, encoding: .utf8) else {
-        throw Complaint(description: "--password-file: cannot read \(passwordFile)")
+    try Self.read(file: passwordFile, variable: "PLASTRON_PASSWORD", prompt: "Mot de passe (password): ")
+  }
+
+  /// - Parameter variable: of the environment, where no file is named.
+  static func read(file: String?, variable: String, prompt: String) throws -> String {
+    if let file {
+      guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+        throw Complaint(description: "cannot read the password file \(file)")
       }
       return text.trimmingCharacters(in: .newlines)
     }
-    if let value = ProcessInfo.processInfo.environment["PLASTRON_PASSWORD"], !value.isEmpty { return value }
-    guard let typed = getpass("Mot de passe (password): ").map({ String(cString: $0) }), !typed.isEmpty else {
-      throw Complaint(description: "no password: --password-file, PLASTRON_PASSWORD, or type it")
+    if let value = ProcessInfo.processInfo.environment[variable], !value.isEmpty { return value }
+    guard let typed = getpass(prompt).map({ String(cString: $0) }), !typed.isEmpty else {
+      throw Complaint(description: "no password: a password file, \(variable), or type it")
     }
     return typed
   }
@@ -29,6 +34,7 @@ struct PasswordOption: ParsableArguments {
 struct AccountOption: ParsableArguments {
   @OptionGroup var options: ConfigurationOption
   @OptionGroup var password: PasswordOption
+  @Option(help: "Code du second facteur, ou PLASTRON_CODE (second factor's code).") var code: String?
   @Option(help: "Compte (account name).") var account: String
   @Option(help: "Adresse de la console (console URL).") var server: String?
   @Option(help: "Certificat de confiance, PEM (trusted certificate).") var ca: String?
@@ -37,7 +43,7 @@ struct AccountOption: ParsableArguments {
     let settings = try await options.settings()
     return try await APISession.logIn(
       server: server ?? "https://localhost:\(settings.consolePort)", ca: ca ?? settings.certificatePath,
-      account: account, password: try password.read())
+      account: account, password: try password.read(), code: code)
   }
 
   /// Logs in, works, logs out.
@@ -60,11 +66,14 @@ struct APISession: Sendable {
 
   private struct LoggedIn: Decodable { var csrf: String }
   private struct ProblemDocument: Decodable {
+    var code: String?
     var title: String?
     var detail: String?
   }
 
-  static func logIn(server: String, ca: String, account: String, password: String) async throws -> APISession {
+  static func logIn(
+    server: String, ca: String, account: String, password: String, code: String? = nil
+  ) async throws -> APISession {
     var configuration = HTTPClient.Configuration()
     configuration.redirectConfiguration = .disallow
     var tls = TLSConfiguration.makeClientConfiguration()
@@ -76,13 +85,15 @@ struct APISession: Sendable {
     configuration.tlsConfiguration = tls
     let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
     do {
-      var request = HTTPClientRequest(url: server + "/api/v1/session")
-      request.method = .POST
-      request.headers.add(name: "Content-Type", value: "application/json")
-      request.body = .bytes(
-        ByteBuffer(bytes: try JSONEncoder().encode(["name": account, "password": password])))
-      let response = try await client.execute(request, timeout: .seconds(15))
-      let body = Data(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+      var form = ["name": account, "password": password]
+      form["code"] = code ?? ProcessInfo.processInfo.environment["PLASTRON_CODE"].flatMap { $0.isEmpty ? nil : $0 }
+      var (response, body) = try await post(form, to: server, client)
+      if (try? JSONDecoder().decode(ProblemDocument.self, from: body))?.code == "code-required",
+        let typed = getpass("Code du second facteur (code): ").map({ String(cString: $0) }), !typed.isEmpty
+      {
+        form["code"] = typed
+        (response, body) = try await post(form, to: server, client)
+      }
       guard response.status == .ok,
         let set = response.headers.first(name: "Set-Cookie"), let pair = set.split(separator: ";").first
       else { throw complaint(body, response.status.code) }
@@ -96,6 +107,17 @@ struct APISession: Sendable {
     }
   }
 
+  private static func post(
+    _ form: [String: String], to server: String, _ client: HTTPClient
+  ) async throws -> (HTTPClientResponse, Data) {
+    var request = HTTPClientRequest(url: server + "/api/v1/session")
+    request.method = .POST
+    request.headers.add(name: "Content-Type", value: "application/json")
+    request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(form)))
+    let response = try await client.execute(request, timeout: .seconds(15))
+    return (response, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
+  }
+
   func end() async {
     _ = try? await send("DELETE", "/session", nil)
     try? await client.shutdown()
@@ -103,22 +125,41 @@ struct APISession: Sendable {
 
   @discardableResult
   func send(_ method: String, _ path: String, _ body: [String: String]?) async throws -> Data {
+    try await send(method, path, json: try body.map { try JSONEncoder().encode($0) })
+  }
+
+  /// - Parameter json: the body as it is sent.
+  func send(_ method: String, _ path: String, json: Data?) async throws -> Data {
     var out = Data()
-    try await stream(method, path, body) { out.append(contentsOf: $0) }
+    try await stream(method, path, json: json) { out.append(contentsOf: $0) }
     return out
+  }
+
+  /// An answer with its headers, for what tells in them how it goes on.
+  func get(_ path: String) async throws -> (body: Data, headers: [String: String]) {
+    var out = Data()
+    let headers = try await stream("GET", path, json: nil) { out.append(contentsOf: $0) }
+    return (out, headers)
   }
 
   /// Hands over the answer's bytes as they come; an answer that breaks off is an error.
   func stream(
     _ method: String, _ path: String, _ body: [String: String]?, _ take: ([UInt8]) async throws -> Void
   ) async throws {
+    try await stream(method, path, json: try body.map { try JSONEncoder().encode($0) }, take)
+  }
+
+  @discardableResult
+  private func stream(
+    _ method: String, _ path: String, json: Data?, _ take: ([UInt8]) async throws -> Void
+  ) async throws -> [String: String] {
     var request = HTTPClientRequest(url: server + "/api/v1" + path)
     request.method = HTTPMethod(rawValue: method)
     request.headers.add(name: "Cookie", value: cookie)
     request.headers.add(name: "X-Plastron-CSRF", value: csrf)
-    if let body {
+    if let json {
       request.headers.add(name: "Content-Type", value: "application/json")
-      request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+      request.body = .bytes(ByteBuffer(bytes: json))
     }
     let response = try await client.execute(request, timeout: .seconds(30))
     guard (200..<300).contains(response.status.code) else {
@@ -126,6 +167,8 @@ struct APISession: Sendable {
         Data(try await response.body.collect(upTo: 1 << 20).readableBytesView), response.status.code)
     }
     for try await chunk in response.body { try await take(Array(chunk.readableBytesView)) }
+    return Dictionary(
+      response.headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { first, _ in first })
   }
 
   private static func complaint(_ body: Data, _ status: UInt) -> Complaint {

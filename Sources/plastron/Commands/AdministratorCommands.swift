@@ -9,8 +9,10 @@ struct Administer: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "admin", abstract: "Services, agents, comptes, caméras (administrator; journalled).",
     subcommands: [
-      AddService.self, AddAgent.self, AddAccount.self, Accredit.self, EnrolCamera.self, IssueCamera.self,
-      ReturnCamera.self, SetCamera.self, CloseIncident.self, Status.self, Sweep.self,
+      AddService.self, AddAgent.self, AddAccount.self, SetAccount.self, ResetSecondFactor.self, LinkIdentity.self,
+      SeatHead.self, AccreditAdministrator.self, EnrolCamera.self, IssueCamera.self,
+      ReturnCamera.self, SetCamera.self, CloseIncident.self, Status.self, Sweep.self, ConfirmClock.self,
+      RotateJournalKey.self,
     ])
 }
 
@@ -26,11 +28,15 @@ enum AdministratorLink {
           "aucun keeper à \(settings.keeperForAdministrator) : « plastron serve » tourne-t-il, PLASTRON_DATA_FOLDER est-il le même ? (No keeper at this socket.)"
       )
     }
-    let http = SeamClient<AdminCall, AdminReply, AdminNotice>.makeHTTPClient()
-    let client = SeamClient<AdminCall, AdminReply, AdminNotice>(
+    let http = SeamClient<AdminRequest, AdminReply, AdminNotice>.makeHTTPClient()
+    let client = SeamClient<AdminRequest, AdminReply, AdminNotice>(
       client: http, socketPath: settings.keeperForAdministrator, peer: "le keeper (\(settings.keeperForAdministrator))")
+    let environment = ProcessInfo.processInfo.environment
+    let user = environment["SUDO_USER"] ?? environment["USER"] ?? "uid-\(getuid())"
     let result: Result<AdminReply, Problem>
-    do throws(Problem) { result = .success(try await client.call(call)) } catch { result = .failure(error) }
+    do throws(Problem) {
+      result = .success(try await client.call(AdminRequest(call, user: user), timeout_s: 120))
+    } catch { result = .failure(error) }
     try await http.shutdown()
     switch result {
     case .success(let reply): return reply
@@ -44,9 +50,11 @@ enum AdministratorLink {
     case .created(let id): print(id)
     case .enrolled(let camera, let passphrase, let token):
       print("camera: \(camera)\npassphrase: \(passphrase)\ntoken: \(token)")
-    case .swept(let erased): print("erased: \(erased)")
-    case .status(let wall, let mark):
+    case .swept(let erased, let overdue): print("erased: \(erased)  overdue: \(overdue)")
+    case .purged(let entries): print("purged: the bodies of the first \(entries) entries")
+    case .status(let wall, let mark, let sweeper):
       print("incidents: \(wall.incidents.count)  ingest: \(wall.ingestConnected)  journal: \(mark.size) \(mark.root)")
+      print("sweeper: \(sweeper.stopped.map { "STOPPED, asks: \($0)" } ?? "runs")  overdue: \(sweeper.overdue)")
       for card in wall.incidents {
         print(
           "\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)"
@@ -104,24 +112,113 @@ struct AddAccount: AsyncParsableCommand {
   }
 }
 
-struct Accredit: AsyncParsableCommand {
+struct SetAccount: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "accredit", abstract: "Habilite un compte dans un service.")
+    commandName: "set-account", abstract: "Ouvre ou ferme un compte ; ferme aussi ses sessions et ses directs.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var name: String
+  @Flag(inversion: .prefixedEnableDisable) var access = true
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .setAccount(name: name, enabled: access)))
+  }
+}
+
+struct ResetSecondFactor: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reset-second-factor", abstract: "Le second facteur est perdu : le compte en activera un autre.")
+  @OptionGroup var options: ConfigurationOption
+  @Option var name: String
+
+  func run() async throws {
+    AdministratorLink.show(try await AdministratorLink.call(options, .resetSecondFactor(name: name)))
+  }
+}
+
+struct LinkIdentity: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "link", abstract: "Lie un compte à une identité OpenID Connect (issuer, subject).")
+  @OptionGroup var options: ConfigurationOption
+  @Option var name: String
+  @Option(help: "Émetteur (issuer)") var issuer: String
+  @Option(help: "Sujet (subject)") var subject: String
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .linkIdentity(name: name, ProviderIdentity(issuer: issuer, subject: subject))))
+  }
+}
+
+struct SeatHead: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "seat-head", abstract: "Installe un chef de service, en présence de deux autres personnes.",
+    discussion: """
+      Chacune donne son compte et son mot de passe : par un fichier (--first-password-file, --second-password-file),
+      par PLASTRON_FIRST_PASSWORD et PLASTRON_SECOND_PASSWORD, ou au clavier.
+      """)
+  @OptionGroup var options: ConfigurationOption
+  @Option var service: String
+  @Option(help: "Compte du chef (the head's account)") var account: String
+  @Option(help: "Référence de l'acte de nomination") var act: String
+  @Option(help: "Durée en jours") var days = 365
+  @Option(help: "Compte de la première personne") var first: String
+  @Option var firstPasswordFile: String?
+  @Option var firstCode: String?
+  @Option(help: "Compte de la seconde personne") var second: String
+  @Option var secondPasswordFile: String?
+  @Option var secondCode: String?
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options,
+        .seatHead(
+          service: service, account: account, act: act, days: days,
+          first: try witness(first, firstPasswordFile, "PLASTRON_FIRST_PASSWORD", firstCode),
+          second: try witness(second, secondPasswordFile, "PLASTRON_SECOND_PASSWORD", secondCode))))
+  }
+
+  private func witness(_ account: String, _ file: String?, _ variable: String, _ code: String?) throws -> Witness {
+    Witness(
+      account: account,
+      password: try PasswordOption.read(
+        file: file, variable: variable, prompt: "Mot de passe de \(account) (password): "), code: code)
+  }
+}
+
+struct AccreditAdministrator: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "accredit-administrator",
+    abstract: "Habilite un administrateur d'un service (il ne voit aucune image).")
   @OptionGroup var options: ConfigurationOption
   @Option var account: String
   @Option var service: String
-  @Option(help: "wearer, operator, head, reader, auditor, administrator") var role: String
   @Option(help: "Référence de l'acte d'habilitation") var act: String
   @Option(help: "Durée en jours") var days = 365
 
   func run() async throws {
-    guard let known = Role(rawValue: role) else {
-      throw Complaint(description: "--role: \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
     AdministratorLink.show(
       try await AdministratorLink.call(
-        options, .accredit(account: account, service: service, role: known, act: act, days: days)))
+        options, .accreditAdministrator(account: account, service: service, act: act, days: days)))
   }
+}
+
+struct ConfirmClock: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "confirm-clock", abstract: "L'heure du serveur a été vérifiée : l'effaceur reprend.")
+  @OptionGroup var options: ConfigurationOption
+
+  func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .confirmClock)) }
+}
+
+struct RotateJournalKey: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rotate-journal-key",
+    abstract: "Change la clé qui signe le journal ; l'ancienne introduit la nouvelle.")
+  @OptionGroup var options: ConfigurationOption
+
+  func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .rotateJournalKey)) }
 }
 
 struct EnrolCamera: AsyncParsableCommand {

@@ -1,23 +1,35 @@
 import ArgumentParser
+import Doctrine
 import Foundation
 
 struct RegisterCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "register", abstract: "Registre des enregistrements (register of recordings), JSON ou CSV.")
+    commandName: "register", abstract: "Registre (register), JSON ou CSV.",
+    discussion: """
+      Vues : \(RegisterView.allCases.map(\.rawValue).joined(separator: ", ")), completeness.
+      Une page a --limit lignes ; --after donne la suite (« next » de la réponse).
+      """)
   @OptionGroup var login: AccountOption
+  @Argument(help: "Vue (view)") var view = "recordings"
   @Option(help: "json, csv") var format = "json"
   @Option var service: String?
   @Option(help: "Matricule ou nom") var agent: String?
   @Option var camera: String?
   @Option var incident: String?
+  @Option var recording: String?
   @Option(help: "open, closed, erased") var state: String?
-  @Option(help: "RFC 3339") var from: String?
-  @Option(help: "RFC 3339") var to: String?
+  @Option(help: "Compte qui a agi (account that acted)") var by: String?
+  @Option(help: "Numéro de procédure ou d'intervention") var reference: String?
+  @Option var act: String?
+  @Option(help: "RFC 3339, ou jour pour completeness") var from: String?
+  @Option(help: "RFC 3339, ou jour pour completeness") var to: String?
+  @Option var limit: Int?
+  @Option var after: String?
 
   func validate() throws {
     guard ["json", "csv"].contains(format) else { throw ValidationError("--format: json or csv") }
-    guard state.map({ ["open", "closed", "erased"].contains($0) }) ?? true else {
-      throw ValidationError("--state: open, closed or erased")
+    guard view == "completeness" || RegisterView(rawValue: view) != nil else {
+      throw ValidationError("view: \(RegisterView.allCases.map(\.rawValue).joined(separator: ", ")), completeness")
     }
   }
 
@@ -25,12 +37,14 @@ struct RegisterCommand: AsyncParsableCommand {
     var components = URLComponents()
     components.queryItems =
       [
-        ("service", service), ("agent", agent), ("camera", camera), ("incident", incident), ("state", state),
-        ("from", from), ("to", to), ("format", format),
+        ("service", service), ("agent", agent), ("camera", camera), ("incident", incident), ("recording", recording),
+        ("state", state), ("account", by), ("reference", reference), ("act", act), ("from", from), ("to", to),
+        ("limit", limit.map(String.init)), ("after", after), ("format", view == "completeness" ? nil : format),
       ].compactMap { name, value in value.map { URLQueryItem(name: name, value: $0) } }
     let query = components.percentEncodedQuery.map { "?\($0.replacing("+", with: "%2B"))" } ?? ""
+    let path = view == "completeness" ? "/completeness" : "/register/\(view)"
     try await login.with { session in
-      print(String(decoding: try await session.send("GET", "/register\(query)", nil), as: UTF8.self))
+      print(String(decoding: try await session.send("GET", path + query, nil), as: UTF8.self))
     }
   }
 }

@@ -1,13 +1,17 @@
+internal import Seams
+internal import Doctrine
 import ArgumentParser
 import Foundation
 import Journal
+import Postgres
+import Registry
 import Vault
 
 /// What a third party does with a journal: offline, with the public key only.
 struct JournalCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "journal", abstract: "Journal : export, vérification, preuves (offline, public key only).",
-    subcommands: [Export.self, Verify.self, Prove.self])
+    subcommands: [Export.self, Verify.self, Prove.self, Purge.self])
 
   /// A verifier key, given as text or as a file that holds it.
   static func key(_ text: String) throws -> VerifierKey {
@@ -104,13 +108,84 @@ struct JournalCommand: AsyncParsableCommand {
 
   struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Écrit un journal à remettre à un tiers (from a node's folder).")
+      abstract: "Écrit un journal à remettre à un tiers : par un compte d'auditeur, ou --folder sur la machine.",
+      discussion: """
+        Par un compte, on reçoit les entrées de ses services et celles du nœud ; des autres, l'empreinte seule.
+        (By an account: the entries of one's services and the node's; of the others the hash only.)
+        """)
     @Argument(help: "Dossier à créer (folder to make)") var out: String
-    @Option(help: "Dossier du journal du nœud (the node's journal folder)") var folder: String
+    @Option(help: "Dossier du journal du nœud, hors ligne (the node's journal folder, offline)") var folder: String?
+    @OptionGroup var options: ConfigurationOption
+    @OptionGroup var password: PasswordOption
+    @Option var code: String?
+    @Option(help: "Compte (account name)") var account: String?
+    @Option(help: "Adresse de la console (console URL).") var server: String?
+    @Option(help: "Certificat de confiance, PEM (trusted certificate).") var ca: String?
 
     func run() async throws {
-      let size = try JournalExport.write(JournalFolder(path: folder), to: out)
-      print("\(out): \(size) entries")
+      if let folder {
+        let size = try JournalExport.write(JournalFolder(path: folder), to: out)
+        return print("\(out): \(size) entries")
+      }
+      guard let account else { throw Complaint(description: "--account NAME, or --folder on the node itself") }
+      var login = AccountOption()
+      login.options = options
+      login.password = password
+      login.code = code
+      login.account = account
+      login.server = server
+      login.ca = ca
+      try await login.with { try await export($0) }
+    }
+
+    private func export(_ session: APISession) async throws {
+      let note = String(decoding: try await session.send("GET", "/journal/checkpoint", nil), as: UTF8.self)
+      guard let checkpoint = SignedNote(note)?.checkpoint else {
+        throw Complaint(description: "the server gave no checkpoint: try again in a second")
+      }
+      let rotations = try JSONDecoder().decode(
+        [String].self, from: try await session.send("GET", "/journal/rotations", nil))
+      try JournalExport.head(note: note, rotations: rotations, to: out)
+      var lines = Data()
+      var from: UInt64 = 0
+      while from < checkpoint.size {
+        let limit = min(1024, checkpoint.size - from)
+        let (body, headers) = try await session.get("/journal/entries?from=\(from)&limit=\(limit)")
+        lines += body
+        if from == 0 {
+          let services = headers["x-plastron-scope"] ?? ""
+          try JournalExport.file(
+            "scope", Array(services.split(separator: " ").map { "\($0)\n" }.joined().utf8), in: out)
+        }
+        from += limit
+      }
+      try JournalExport.file("entries", Array(lines), in: out)
+      for tile in JournalExport.plan(size: checkpoint.size) {
+        let bytes = try await session.send("GET", "/journal/tiles/\(tile.level)/\(tile.index)?width=\(tile.width)", nil)
+        try JournalExport.file(tile.path, Array(bytes), in: out)
+      }
+      print("\(out): \(checkpoint.size) entries signed, \(lines.split(separator: 0x0A).count) of them shown")
+    }
+  }
+
+  struct Purge: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Purge les entrées de plus de trois ans ; leurs empreintes restent (bodies older than three years).",
+      discussion: """
+        Les fichiers par le keeper, l'index par le rôle plastron_purger : PLASTRON_PURGE_DATABASE_URL, ou la base
+        embarquée. (Files by the keeper, the index by a role of its own.)
+        """)
+    @OptionGroup var options: ConfigurationOption
+
+    func run() async throws {
+      let settings = try await options.settings()
+      let reply = try await AdministratorLink.call(settings, .purgeJournal)
+      AdministratorLink.show(reply)
+      let url = try settings.purgeDatabaseURL ?? EmbeddedPostgres.conninfo(settings, "plastron_purger")
+      let pool = Pool(conninfo: url, connections: 1)
+      defer { pool.close() }
+      let before = SystemClocks.wall().adding(seconds: -1096 * 86_400)
+      print("index: \(try await Register(pool: pool, node: "").purgeJournal(before: before)) entries purged")
     }
   }
 }

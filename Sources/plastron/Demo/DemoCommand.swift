@@ -44,6 +44,9 @@ final class DemoWorld {
     var environment = ProcessInfo.processInfo.environment
     environment["PLASTRON_DATA_FOLDER"] = folder
     environment["PLASTRON_INGEST_HOST"] = "127.0.0.1"
+    // A demonstration has no phone with a code generator beside it, and runs where nothing disciplines the clock.
+    environment["PLASTRON_LOGIN_SECOND_FACTOR"] = "offered"
+    environment["PLASTRON_CLOCK_SYNCHRONISED"] = "assumed"
     environment["PLASTRON_INGEST_PORT"] = "\(ingestPort)"
     environment["PLASTRON_CONSOLE_PORT"] = "\(consolePort)"
     environment["PLASTRON_DEVICE_HOST"] = "127.0.0.1"
@@ -68,7 +71,7 @@ final class DemoWorld {
     try server.run()
     self.server = server
     for _ in 0..<300 {
-      if case .status(let wall, _)? = try? await AdministratorLink.call(settings, .status), wall.ingestConnected {
+      if case .status(let wall, _, _)? = try? await AdministratorLink.call(settings, .status), wall.ingestConnected {
         try await furnish()
         return
       }
@@ -89,7 +92,7 @@ final class DemoWorld {
   private func furnish() async throws {
     let run = String(UUID().uuidString.lowercased().prefix(6))
     let service = "Police municipale de démonstration \(run)"
-    try await call(
+    let serviceID = try await created(
       .createService(
         name: service, regime: "bwc-six-months", act: "DÉMONSTRATION, sans valeur d'autorisation",
         date: LocalDate(year: 2026, month: 1, day: 1), authorisedCameras: nil))
@@ -97,16 +100,33 @@ final class DemoWorld {
       .createAgent(service: service, matricule: "D-001", name: "Camille Démonstration", rank: "brigadier"))
     let officer = try await created(
       .createAgent(service: service, matricule: "D-002", name: "Dominique Opérateur", rank: "brigadier-chef"))
-    for (name, roles) in [("operateur", [Role.operator]), ("auditeur", [.auditor]), ("chef", [.head, .reader])] {
+    let witness = try await created(
+      .createAgent(service: service, matricule: "D-003", name: "Claude Témoin", rank: "maire adjoint"))
+    for (name, agent) in [
+      ("operateur", officer), ("auditeur", officer), ("chef", officer), ("temoin-1", wearer), ("temoin-2", witness),
+    ] {
       let account = "\(name)-\(run)"
-      let password = Tokens.make()
-      passwords[name] = password
+      passwords[name] = Tokens.make()
       accounts[name] = account
-      try await call(.createAccount(name: account, agent: AgentID(officer), password: password))
-      for role in roles {
-        try await call(.accredit(account: account, service: service, role: role, act: "démonstration", days: 30))
-      }
+      try await call(.createAccount(name: account, agent: AgentID(agent), password: passwords[name] ?? ""))
     }
+    func present(_ name: String) -> Witness {
+      Witness(account: accounts[name] ?? "", password: passwords[name] ?? "", code: nil)
+    }
+    try await call(
+      .seatHead(
+        service: service, account: accounts["chef"] ?? "", act: "démonstration", days: 30, first: present("temoin-1"),
+        second: present("temoin-2")))
+    let head = try await session("chef")
+    for (name, role) in [("operateur", Role.operator), ("auditeur", .auditor)] {
+      try await head.send(
+        "POST", "/services/\(serviceID)/accreditations",
+        [
+          "account": accounts[name] ?? "", "role": role.rawValue, "act": "démonstration",
+          "until": Date().addingTimeInterval(30 * 86_400).formatted(.iso8601),
+        ])
+    }
+    await head.end()
     camera.id = "CAM-\(run)"
     guard
       case .enrolled(_, let passphrase, let token) = try await AdministratorLink.call(

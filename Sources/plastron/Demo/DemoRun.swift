@@ -57,7 +57,7 @@ struct DemoRun {
       """)
     fflush(nil)
     while camera.isRunning {
-      if case .status(let wall, let mark)? = try? await AdministratorLink.call(world.settings, .status) {
+      if case .status(let wall, let mark, _)? = try? await AdministratorLink.call(world.settings, .status) {
         let size = footageSize()
         let text =
           "incidents \(wall.incidents.count)  consultations \(wall.incidents.reduce(0) { $0 + $1.watchers })  enregistré \(size / 1024) Kio  journal \(mark.size)"
@@ -119,7 +119,7 @@ struct DemoRun {
 
   private func waitForIncident(_ session: APISession) async throws -> Wall.Incident {
     for _ in 0..<100 {
-      if case .status(let wall, _)? = try? await AdministratorLink.call(world.settings, .status),
+      if case .status(let wall, _, _)? = try? await AdministratorLink.call(world.settings, .status),
         let card = wall.incidents.first(where: { $0.camera.rawValue == world.camera.id && $0.threat != nil })
       {
         return Wall.Incident(

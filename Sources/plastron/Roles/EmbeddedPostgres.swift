@@ -26,10 +26,11 @@ final class EmbeddedPostgres {
   }
 
   /// Connection string for a role, with its password: a secret.
-  func conninfo(_ role: String) throws -> String {
+  static func conninfo(_ settings: Settings, _ role: String) throws -> String {
     let password = String(
-      decoding: try Directories.read(keysFolder + "/postgres-\(role)", limit: 256), as: UTF8.self)
-    return "host=\(socketFolder) dbname=plastron user=\(role) password=\(password) connect_timeout=5"
+      decoding: try Directories.read(settings.keysFolder + "/postgres-\(role)", limit: 256), as: UTF8.self)
+    return
+      "host=\(settings.dataFolder)/postgres/socket dbname=plastron user=\(role) password=\(password) connect_timeout=5"
   }
 
   /// Starts it (making it first, where there is none) and waits until it answers.
@@ -38,8 +39,8 @@ final class EmbeddedPostgres {
     let isNew = !FileManager.default.fileExists(atPath: folder + "/PG_VERSION")
     if isNew { try make(programs) }
     try serve(programs)
-    try await waitUntilReady(role: isNew ? "postgres" : "plastron_owner", database: isNew ? "postgres" : "plastron")
-    if isNew { try await makeRoles() }
+    try await waitUntilReady()
+    try await makeRoles(andDatabase: isNew)
   }
 
   func stop() {
@@ -60,9 +61,7 @@ final class EmbeddedPostgres {
     try Directories.make(Directories.parent(of: folder), mode: 0o711)
     try Directories.make(folder, mode: 0o700)
     try Directories.make(socketFolder, mode: 0o750)
-    for role in ["postgres", "plastron_owner", "plastron_server"] {
-      try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(Tokens.make().utf8), mode: 0o600)
-    }
+    try Directories.replace(keysFolder + "/postgres-postgres", with: Array(Tokens.make().utf8), mode: 0o600)
     if geteuid() == 0 {
       guard let user = getpwnam("postgres") else { throw Failure(description: "there is no user postgres") }
       for path in [folder, socketFolder] { _ = chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
@@ -124,10 +123,13 @@ final class EmbeddedPostgres {
     return pid
   }
 
-  private func waitUntilReady(role: String, database: String) async throws {
-    let password = String(
-      decoding: try Directories.read(keysFolder + "/postgres-\(role)", limit: 256), as: UTF8.self)
-    let conninfo = "host=\(socketFolder) dbname=\(database) user=\(role) password=\(password) connect_timeout=2"
+  private func superuser() throws -> String {
+    let password = String(decoding: try Directories.read(keysFolder + "/postgres-postgres", limit: 256), as: UTF8.self)
+    return "host=\(socketFolder) dbname=postgres user=postgres password=\(password) connect_timeout=2"
+  }
+
+  private func waitUntilReady() async throws {
+    let conninfo = try superuser()
     for _ in 0..<150 {
       let pool = Pool(conninfo: conninfo, connections: 1)
       defer { pool.close() }
@@ -138,20 +140,20 @@ final class EmbeddedPostgres {
     throw Failure(description: "the embedded PostgreSQL in \(folder) does not answer")
   }
 
-  private func makeRoles() async throws {
-    let superuser = String(decoding: try Directories.read(keysFolder + "/postgres-postgres", limit: 256), as: UTF8.self)
-    let owner = String(
-      decoding: try Directories.read(keysFolder + "/postgres-plastron_owner", limit: 256), as: UTF8.self)
-    let server = String(
-      decoding: try Directories.read(keysFolder + "/postgres-plastron_server", limit: 256), as: UTF8.self)
-    let pool = Pool(
-      conninfo: "host=\(socketFolder) dbname=postgres user=postgres password=\(superuser)", connections: 1)
-    defer { pool.close() }
-    try await pool.run { connection in
-      // Hexadecimal secrets of our own making: safe inside quotes, and a role's password takes no parameter.
-      try connection.script(RoleStatements.roles(owner: owner, server: server))
-      try connection.script(RoleStatements.database)
+  /// Makes the roles that are not there yet: all at first, and those that a newer version brings.
+  private func makeRoles(andDatabase isNew: Bool) async throws {
+    let missing = RoleStatements.roles.filter {
+      !FileManager.default.fileExists(atPath: keysFolder + "/postgres-\($0)")
     }
+    guard isNew || !missing.isEmpty else { return }
+    let pool = Pool(conninfo: try superuser(), connections: 1)
+    defer { pool.close() }
+    for role in missing {
+      let password = Tokens.make()
+      try await pool.run { try $0.script(RoleStatements.make(role, password: password)) }
+      try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(password.utf8), mode: 0o600)
+    }
+    if isNew { try await pool.run { try $0.script(RoleStatements.database) } }
   }
 
   /// A process that runs as the user PostgreSQL accepts.

@@ -32,18 +32,20 @@ enum KeeperRole {
     let register = Register(pool: pool, node: node)
     try await waitForDatabase(register, logger: logger)
     try await register.enterNode(name: settings.nodeName, at: SystemClocks.wall())
-    let indexed = try await register.journalIndexSize()
-    var missing: [(UInt64, [UInt8])] = []
     let file = try JournalFile(
-      folder: settings.journalFolder, origin: settings.journalOrigin, signingKeyPath: settings.journalKeyPath,
-      replayFrom: indexed
-    ) { position, bytes in missing.append((position, bytes)) }
-    try await index(missing, into: register, logger: logger)
+      folder: settings.journalFolder, origin: settings.journalOrigin, signingKeyPath: settings.journalKeyPath)
+    let scribe = Scribe(file: file, clock: SystemClocks.wall, logger: logger)
+    try await scribe.bringIndexUp(register)
+    let assumed: @Sendable () -> Bool = { true }
+    let synchronised = settings.clockAssumed ? assumed : SystemClocks.isSynchronised
     let keeper = Keeper(
-      settings: .init(node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder),
+      settings: .init(
+        node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder,
+        secondFactorRequired: settings.secondFactorRequired,
+        clockIsSynchronised: synchronised),
       store: register, keys: try KeyRing(masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder),
-      scribe: Scribe(file: file, clock: SystemClocks.wall, logger: logger), calendar: try .france(),
-      clock: SystemClocks.wall, logger: logger)
+      scribe: scribe, calendar: try .france(),
+      clock: SystemClocks.wall, monotonic: SystemClocks.monotonic, logger: logger)
     try await keeper.load()
     let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
       socketPath: settings.keeperForIngest, logger: logger,
@@ -51,7 +53,7 @@ enum KeeperRole {
     let console = SeamServer<ConsoleCall, ConsoleReply, ConsoleNotice>(
       socketPath: settings.keeperForConsole, logger: logger,
       answer: { try await keeper.answer($0) }, notices: { await keeper.consoleNotices() })
-    let administrator = SeamServer<AdminCall, AdminReply, AdminNotice>(
+    let administrator = SeamServer<AdminRequest, AdminReply, AdminNotice>(
       socketPath: settings.keeperForAdministrator, permissions: 0o600, logger: logger,
       answer: { try await keeper.answer($0) }, notices: { AsyncStream { $0.finish() } })
     defer {
@@ -64,6 +66,10 @@ enum KeeperRole {
       group.addTask { try await ingest.run() }
       group.addTask { try await console.run() }
       group.addTask { try await administrator.run() }
+      if let folder = settings.publishFolder {
+        let publisher = CheckpointPublisher(journal: file.folder, target: folder, logger: logger)
+        group.addTask { try await publisher.run() }
+      }
       try await group.next()
       group.cancelAll()
     }
@@ -80,38 +86,5 @@ enum KeeperRole {
         try await Task.sleep(for: .seconds(1))
       }
     }
-  }
-
-  /// Brings the index to where the journal's files are; an entry that the database will never take is passed over.
-  private static func index(
-    _ entries: [(UInt64, [UInt8])], into register: Register, logger: Logger
-  ) async throws {
-    let rows = try entries.map { position, bytes -> JournalIndexRow in
-      let head = try JSONDecoder().decode(EntryHead.self, from: Data(bytes))
-      return (
-        position: position, time_us: head.time_us, kind: head.kind, act: head.act, author: head.author,
-        service: head.service, text: String(decoding: bytes, as: UTF8.self), leaf: MerkleHash.leaf(bytes)
-      )
-    }
-    for start in stride(from: 0, to: rows.count, by: 500) {
-      let batch = Array(rows[start..<min(start + 500, rows.count)])
-      do {
-        try await register.indexJournal(batch)
-      } catch  where !register.isTransient(error) {
-        for row in batch {
-          do { try await register.indexJournal([row]) } catch  where !register.isTransient(error) {
-            logger.error("an entry is not indexed", metadata: ["position": "\(row.position)"])
-          }
-        }
-      }
-    }
-  }
-
-  private struct EntryHead: Decodable {
-    var time_us: Int64
-    var kind: String
-    var act: String
-    var author: String
-    var service: String?
   }
 }

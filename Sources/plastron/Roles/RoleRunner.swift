@@ -19,6 +19,8 @@ enum RoleRunner {
   static func run(supervised: Bool, _ body: @escaping @Sendable () async throws -> Void) async throws {
     // A peer that goes away while it is written to is an error, not a signal.
     signal(SIGPIPE, SIG_IGN)
+    // A file that may not grow is an error of that file.
+    signal(SIGXFSZ, SIG_IGN)
     // Keys are in memory: no core dump of any role.
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)

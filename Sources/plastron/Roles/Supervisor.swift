@@ -36,11 +36,11 @@ final class Supervisor: Sendable {
       let embedded = EmbeddedPostgres(settings, logger: logger)
       try await embedded.start()
       database = embedded
-      let owner = Pool(conninfo: try embedded.conninfo("plastron_owner"), connections: 1)
+      let owner = Pool(conninfo: try EmbeddedPostgres.conninfo(settings, "plastron_owner"), connections: 1)
       let applied = try await Migrator(pool: owner, folder: settings.migrationsFolder).run()
       owner.close()
       if !applied.isEmpty { logger.notice("migrations applied", metadata: ["count": "\(applied.count)"]) }
-      url = try embedded.conninfo("plastron_server")
+      url = try EmbeddedPostgres.conninfo(settings, "plastron_server")
     }
     defer { database?.stop() }
     let secret = url ?? ""

@@ -2,10 +2,14 @@ import Foundation
 
 /// Files of `Tests/Fixtures`.
 enum Fixture {
-  static func bytes(_ name: String) throws -> [UInt8] {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent("Fixtures")
-    return [UInt8](try Data(contentsOf: folder.appendingPathComponent(name)))
+  static func bytes(_ name: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: url(name))) }
+
+  static func url(_ name: String) -> URL { root("Tests/Fixtures/\(name)") }
+
+  /// A file of the repository.
+  static func root(_ path: String) -> URL {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(path)
   }
 }
 

@@ -1,0 +1,92 @@
+internal import Doctrine
+internal import Foundation
+internal import Identity
+internal import Journal
+internal import Seams
+
+/// Cameras: their issue, and what they say of themselves.
+extension Keeper {
+  // MARK: Cameras
+
+  // MET-2.
+  func issue(
+    _ camera: CameraID, to agent: AgentID, by author: String, facts: [String: CanonicalJSON] = [:]
+  ) async throws {
+    guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
+    guard UUID(uuidString: agent.rawValue) != nil, let person = try await store.agent(agent),
+      person.service == known.service
+    else { throw Problem.notFound("L'agent") }
+    guard known.issuedTo == nil else {
+      throw Problem(
+        409, "already-issued", "Déjà perçue (Already issued)",
+        "La caméra est portée par un agent : enregistrez d'abord sa réintégration. (Return it first.)")
+    }
+    try await scribe.write(
+      .modification, "camera.issued", author: author, service: known.service,
+      facts.merging([
+        "camera": .string(camera.rawValue), "agent": .string(agent.rawValue), "wearer": .string(person.matricule),
+      ]) { $1 })
+    try await store.issueCamera(camera, issue: newID(), to: agent, by: author, at: clock())
+    cameras[camera]?.issuedTo = person
+    alarms.removeAll { $0.camera == camera && $0.code == "not-issued" }
+    if let updated = cameras[camera] { publish(updated) }
+    publishWall()
+  }
+
+  func refusals(_ person: Person, _ limit: Int) async throws -> ConsoleReply {
+    let services = try await granted(person, .readRefusals)
+    return .refusals(try await store.refusals(of: services, limit: max(1, min(limit, 1000))))
+  }
+
+  // MARK: Devices
+
+  func camera(byToken token: String) throws -> CameraEntry {
+    let hash = Tokens.hash(token)
+    guard let camera = cameras.values.first(where: { $0.tokenHash == hash }), camera.enabled else {
+      throw Problem.unauthenticated
+    }
+    return camera
+  }
+
+  func deviceState(_ camera: CameraEntry) -> DeviceState {
+    let incident = active.values.first { $0.entry.camera == camera.id && $0.closing == nil }
+    return DeviceState(
+      camera: camera.id, recording: incident?.streaming ?? false, incident: incident?.entry.id,
+      threatOpen: incident?.live != nil,
+      watchers: viewings.values.count { $0.recording == incident?.entry.recording },
+      lastRefusal: lastRefusal[camera.id], lastLinkTest: lastLinkTest[camera.id])
+  }
+
+  func deviceClose(_ camera: CameraEntry) async throws -> ConsoleReply {
+    guard let incident = active.values.first(where: { $0.entry.camera == camera.id && $0.closing == nil }) else {
+      throw Problem(
+        409, "no-incident", "Aucun incident (No incident)",
+        "Cette caméra n'a pas d'incident ouvert. (This camera has no open incident.)")
+    }
+    try device(.closeIncident, incident)
+    try await requestClose(
+      incident.entry.id, .closedByWearer, by: incident.agent?.matricule ?? camera.id.rawValue)
+    return .done
+  }
+
+  func deviceDeclare(_ camera: CameraEntry, _ ground: ThreatGround) async throws -> ConsoleReply {
+    guard let incident = active.values.first(where: { $0.entry.camera == camera.id && $0.closing == nil }) else {
+      throw Problem(
+        409, "no-incident", "Aucun incident (No incident)",
+        "Cette caméra n'a pas d'incident ouvert : lancez l'enregistrement d'abord. (Start recording first.)")
+    }
+    try device(.declareThreat, incident)
+    guard incident.threat == nil else { return .done }
+    try await declare(
+      ground, incident: incident.entry.id, origin: .wearer,
+      author: incident.agent?.matricule ?? camera.id.rawValue, reason: nil)
+    return .done
+  }
+
+  /// The wearer's own acts rest on the text, not on an accreditation; the doctrine is asked all the same.
+  private func device(_ act: Act, _ incident: ActiveIncident) throws {
+    if case .refused(let refusal) = may(Actor(.device), act, try object(incident), at: clock()) {
+      throw Problem(refusal)
+    }
+  }
+}

@@ -1,0 +1,94 @@
+internal import Vault
+internal import Doctrine
+internal import Footage
+internal import Foundation
+internal import Journal
+internal import Seams
+
+/// Reading recordings: consultation, extraction, checks. The console reads; the keeper says whether, and hands the keys.
+extension Keeper {
+  // ACC-3, ACC-5/6, LOG-2, EXP-4.
+  func extract(
+    _ person: Person, _ recording: RecordingID, _ reason: ExtractionReason, _ reference: String, _ form: String,
+    _ recipient: String?
+  ) async throws -> ConsoleReply {
+    let number = try words(reference, "Le numéro de procédure ou une référence", upTo: 200)
+    let to = try recipient.map { try words($0, "Le destinataire", upTo: 200) } ?? person.account.name
+    return try await read(
+      person, recording, .extract, .purpose(reason), .communication, "extraction",
+      [
+        "reference": .string(number), "recipient": .string(to), "form": .string(form), "number": .string(newID()),
+      ])
+  }
+
+  // ACC-3, ACC-4, LOG-2.
+  func consult(
+    _ person: Person, _ recording: RecordingID, _ reason: ConsultationReason, _ reference: String
+  ) async throws -> ConsoleReply {
+    let number = try words(reference, "La référence de la procédure ou de l'intervention", upTo: 200)
+    return try await read(
+      person, recording, .consult, reason, .consultation, "recording.consulted", ["reference": .string(number)])
+  }
+
+  private func read(
+    _ person: Person, _ recording: RecordingID, _ act: Act, _ reason: ConsultationReason, _ kind: JournalEntry.Kind,
+    _ name: String, _ more: [String: CanonicalJSON]
+  ) async throws -> ConsoleReply {
+    let known = try await known(recording)
+    var object = try object(known)
+    object.reason = reason
+    let subject: [String: CanonicalJSON] = [
+      "recording": .string(recording.rawValue), "reason": .string(reason.name),
+      "incident": .string(known.incident.rawValue),
+    ]
+    let basis = try await allow(person, act, object, subject)
+    let parts = try await store.parts(of: recording)
+    let heads = try await store.chainHeads(of: recording)
+    var all = facts(of: person, basis).merging(subject) { $1 }.merging(more) { $1 }
+    all["camera"] = known.camera.map { .string($0.rawValue) } ?? .null
+    all["chain_heads"] = .array(heads.map { .string($0.hexadecimal) })
+    try await scribe.write(kind, name, author: person.account.name, service: known.service, all)
+    return .read(try readGrant(recording, parts.map(\.0)))
+  }
+
+  func readGrant(_ recording: RecordingID, _ parts: [PartEntry]) throws -> ReadGrant {
+    ReadGrant(
+      recording: recording,
+      parts: try parts.map { part in
+        let key = try keys.openPartKey(
+          part.wrappedKey, service: part.service.rawValue, day: part.keyName,
+          part: UUIDText.binary(part.id.rawValue) ?? [])
+        return PartReadGrant(part: part.id, path: part.path, key: Blob(key.rawBytes))
+      })
+  }
+
+  /// A closed recording to be decoded in the sandbox; the check is the server's own act and is journalled.
+  func nextDecodeCheck() async throws -> ConsoleReply {
+    guard let recording = try await store.nextDecodeCheck() else { return .read(nil) }
+    let parts = try await store.parts(of: recording)
+    if let service = parts.first?.0.service,
+      case .refused(let refusal) = may(Actor(.decodeCheck), .checkFootage, try object(in: service), at: clock())
+    {
+      throw Problem(refusal)
+    }
+    guard let grant = try? readGrant(recording, parts.map(\.0)) else {
+      try await store.setDecodeVerdict(recording, verdict: "does-not", detail: "la clé ne peut pas être ouverte")
+      return .read(nil)
+    }
+    try await scribe.write(
+      .statement, "decode-check", author: "console", service: parts.first?.0.service,
+      ["recording": .string(recording.rawValue)])
+    return .read(grant)
+  }
+
+  func indexFacts(_ person: Person) async throws -> ConsoleReply {
+    let services = try await granted(person, .checkFootage)
+    return .indexFacts(
+      try await store.partFacts(of: services).map { row in
+        PartIndexFacts(
+          part: row.0.part, recording: row.recording, path: row.path, state: row.state,
+          chunkCount: row.0.chunkCount, chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes,
+          media_bytes: row.media_bytes)
+      }, paths: try await store.partPaths())
+  }
+}

@@ -1,0 +1,80 @@
+internal import Doctrine
+internal import Foundation
+internal import Journal
+internal import Seams
+internal import Vault
+
+/// The journal itself, as far as somebody may see it.
+extension Keeper {
+  /// Entries of one answer at the most.
+  static let maximumJournalEntries = 1024
+
+  func journal(_ person: Person?, _ call: JournalCall) async throws -> JournalReply {
+    let folder = scribe.folder
+    if case .checkpoint = call { return .text(try folder.checkpoint() ?? "") }
+    guard let person else { throw Problem.unauthenticated }
+    let services = try await granted(person, .readJournal)
+    switch call {
+    case .checkpoint: return .text(try folder.checkpoint() ?? "")
+    case .rotations: return .texts(try folder.rotations())
+    case .tile(let level, let index, let width):
+      guard (0...8).contains(level), (1...256).contains(width), index < 1 << 48,
+        let hashes = try? folder.hashes(level: level, index: index, width: width), hashes.count >= width
+      else { throw Problem.notFound("La tuile") }
+      return .bytes(Blob(hashes.prefix(width).flatMap { $0 }))
+    case .consistency(let from, let to):
+      guard from <= to, to <= scribe.mark.size, let proof = try? folder.prover(size: to).consistency(from: from) else {
+        throw Problem.badRequest("La preuve va d'une taille à une plus grande du journal. (from <= to <= size.)")
+      }
+      return .texts(proof.map { Base64.encode($0) })
+    case .entries(let from, let limit):
+      try await scribe.write(
+        .consultation, "journal.read", author: person.account.name, service: services.first,
+        ["from": .integer(Int64(clamping: from)), "services": .array(services.map { .string($0.rawValue) })])
+      return try entries(from: from, limit: limit, services)
+    case .proof(let position):
+      guard let bytes = try entry(position), let entry = JournalEntry(canonical: bytes),
+        entry.service.map({ services.contains(ServiceID($0)) }) ?? true
+      else { throw Problem.notFound("L'entrée") }
+      try await scribe.write(
+        .consultation, "journal.read", author: person.account.name, service: services.first,
+        ["position": .integer(Int64(clamping: position))])
+      guard let text = try? folder.proof(of: position) else {
+        throw Problem.unavailable("Le point de contrôle signé")
+      }
+      return .text(text)
+    }
+  }
+
+  private func entry(_ position: UInt64) throws -> [UInt8]? {
+    guard position < scribe.mark.size else { return nil }
+    let bundle = try scribe.folder.bundle(position / 256)
+    let place = Int(position % 256)
+    return place < bundle.count ? bundle[place] : nil
+  }
+
+  /// What the reader is entitled to, in the form of an export's `entries`.
+  private func entries(from: UInt64, limit: Int, _ services: [ServiceID]) throws -> JournalReply {
+    let size = scribe.mark.size
+    let visible = Set(services.map(\.rawValue))
+    let end = min(size, from &+ UInt64(max(1, min(limit, Self.maximumJournalEntries))))
+    var lines: [UInt8] = []
+    guard from < end else { return .entries("", next: nil, services: services) }
+    for bundle in (from / 256)...((end - 1) / 256) {
+      for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
+        let position = bundle * 256 + UInt64(place)
+        guard (from..<end).contains(position), let entry = JournalEntry(canonical: bytes),
+          entry.service.map(visible.contains) ?? true
+        else { continue }
+        lines += Array("\(position) ".utf8) + bytes + [0x0A]
+      }
+    }
+    return .entries(String(decoding: lines, as: UTF8.self), next: end < size ? end : nil, services: services)
+  }
+
+  func mark() -> JournalMark {
+    let mark = scribe.mark
+    return JournalMark(
+      size: mark.size, root: mark.root.hexadecimal, checkpoint: (try? scribe.folder.checkpoint()) ?? "")
+  }
+}

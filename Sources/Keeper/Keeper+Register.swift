@@ -1,0 +1,71 @@
+internal import Doctrine
+internal import Journal
+internal import Seams
+
+/// What auditors ask of the register.
+// LOG-8, ACC-7, MET-5.
+extension Keeper {
+  func register(_ person: Person, _ view: RegisterView, _ filter: RegisterFilter) async throws -> ConsoleReply {
+    let services = try await granted(person, view == .journal ? .readJournal : .readRegister)
+    let possible = store.filters(of: view)
+    if let key = filter.values.keys.first(where: { !possible.contains($0) }) {
+      throw Problem.badRequest(
+        "« \(key.rawValue) » ne filtre pas cette vue ; il y a : \(possible.map(\.rawValue).joined(separator: ", ")). (Not a filter of this view.)"
+      )
+    }
+    var facts: [String: CanonicalJSON] = [
+      "view": .string(view.rawValue), "services": .array(services.map { .string($0.rawValue) }),
+    ]
+    if !filter.values.isEmpty {
+      facts["filter"] = .object(
+        Dictionary(
+          uniqueKeysWithValues: filter.values.map {
+            ($0.key.rawValue, CanonicalJSON.string(String($0.value.prefix(200))))
+          }))
+    }
+    if let from = filter.from { facts["from_us"] = .integer(from.microseconds) }
+    if let to = filter.to { facts["to_us"] = .integer(to.microseconds) }
+    try await scribe.write(
+      .consultation, "register.read", author: person.account.name, service: services.first, facts)
+    let mark = mark()
+    guard let page = try await store.page(view, filter, services: services) else {
+      throw Problem.badRequest("« after » n'est pas la suite de cette vue. (Not a cursor of this view.)")
+    }
+    return .register(page, mark)
+  }
+
+  // MARK: Completeness and report
+
+  func completeness(_ person: Person, _ from: LocalDate, _ to: LocalDate) async throws -> DeskReply {
+    guard from <= to, to.daysSince1970 - from.daysSince1970 <= 1100 else {
+      throw Problem.badRequest("De « from » à « to », trois ans au plus. (At most three years.)")
+    }
+    let services = try await granted(person, .readRegister)
+    try await scribe.write(
+      .consultation, "register.read", author: person.account.name, service: services.first,
+      ["view": .string("completeness"), "services": .array(services.map { .string($0.rawValue) })])
+    let yesterday = calendar.day(of: clock()).adding(days: -1)
+    let mark = mark()
+    let kept = try await store.page(
+      .holds, RegisterFilter([.state: "open"], limit: RegisterFilter.maximumLimit), services: services)
+    return .completeness(
+      Completeness(
+        days: try await store.dayCounts(services: services, from: from, to: to),
+        overdue: try await store.planned(until: yesterday, services: services, limit: 1000),
+        kept: kept ?? RegisterPage(columns: [], rows: [], next: nil), sweeperStopped: sweeper.stopped), mark)
+  }
+
+  // GOV-3, CSI R241-17.
+  func report(_ person: Person, _ service: ServiceID, _ year: Int) async throws -> DeskReply {
+    guard (2016...9998).contains(year) else { throw Problem.badRequest("« year » est une année. (A year.)") }
+    let basis = try await allow(person, .readReport, try object(in: service))
+    var facts = facts(of: person, basis)
+    facts["year"] = .integer(Int64(year))
+    try await scribe.write(.consultation, "report.read", author: person.account.name, service: service, facts)
+    let mark = mark()
+    let counts = try await store.report(
+      of: service, from: calendar.start(of: LocalDate(year: year, month: 1, day: 1)),
+      to: calendar.start(of: LocalDate(year: year + 1, month: 1, day: 1)))
+    return .report(Report(service: services[service]?.name ?? "?", year: year, counts: counts), mark)
+  }
+}

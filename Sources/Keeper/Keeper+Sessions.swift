@@ -1,0 +1,221 @@
+internal import Vault
+internal import Doctrine
+internal import Foundation
+internal import Identity
+internal import Journal
+internal import Seams
+
+/// A holder for the limiter, which the module's face does not name.
+struct AddressLimiterBox { var limiter = AddressLimiter() }
+
+/// Log-in, sessions, second factor.
+// ACC-8.
+extension Keeper {
+  static let secondFactorPurpose = "plastron/register/v1/second-factor"
+
+  private var wrongCredentials: Problem {
+    Problem(
+      401, "wrong-credentials", "Connexion refusée (Log-in refused)",
+      "Identifiant, mot de passe ou code faux, ou compte bloqué ; après \(LogInPolicy.attemptsBeforeLock) essais le compte est bloqué \(LogInPolicy.lock_s / 60) minutes. (Wrong name, password or code, or locked.)"
+    )
+  }
+
+  func logIn(_ name: String, _ password: String, _ code: String?, peer: String) async throws -> ConsoleReply {
+    let account = try await authenticate(name, password, code, peer: peer, act: "log-in")
+    return try await openSession(account, peer: peer, by: "password")
+  }
+
+  /// The account that name, password and code belong to; every failure looks the same, save a missing code.
+  func authenticate(
+    _ name: String, _ password: String, _ code: String?, peer: String, act: String
+  ) async throws -> AccountEntry {
+    let now = clock()
+    guard addresses.limiter.allows(peer, at: now) else {
+      throw Problem(
+        429, "too-many-tries", "Trop d'essais (Too many tries)",
+        "Plus de \(AddressLimiter.triesPerMinute) essais par minute depuis cette adresse : attendez une minute. (Wait a minute.)"
+      )
+    }
+    // A name that no account can have is looked up as none: it must not be cut at a zero byte on its way.
+    let account = AccountName.isValid(name) ? try await store.account(named: name) : nil
+    let hash = account?.passwordHash ?? PasswordHash.decoy
+    let matches = await Self.onThread { PasswordHash.matches(password, hash) }
+    guard let account, !account.disabled, !LogInPolicy.isLocked(until: account.lockedUntil, at: now) else {
+      addresses.limiter.failed(peer, at: now)
+      try await scribe.write(
+        .consultation, "\(act).refused", author: account?.name ?? "unknown", service: account?.agent.service,
+        ["peer": .string(peer), "result": .string("refused")])
+      throw wrongCredentials
+    }
+    guard matches else { throw try await failed(account, peer: peer, act: act, what: "password") }
+    if account.secondFactor?.isConfirmed ?? false {
+      guard let code, !code.isEmpty else {
+        throw Problem(
+          401, "code-required", "Code demandé (Code required)",
+          "Ce compte a un second facteur : donnez aussi le code à six chiffres, ou un code de secours. (A second factor is required.)"
+        )
+      }
+      guard try await accepts(code, account, at: now) else {
+        throw try await failed(account, peer: peer, act: act, what: "code")
+      }
+    }
+    if account.failedAttempts > 0 || account.lockedUntil != nil {
+      try await store.setLogInState(account.id, failedAttempts: 0, lockedUntil: nil)
+    }
+    return account
+  }
+
+  private func failed(_ account: AccountEntry, peer: String, act: String, what: String) async throws -> Problem {
+    let now = clock()
+    addresses.limiter.failed(peer, at: now)
+    let next = LogInPolicy.afterFailure(attempts: account.failedAttempts, at: now)
+    try await store.setLogInState(account.id, failedAttempts: next.attempts, lockedUntil: next.lockedUntil)
+    try await scribe.write(
+      .consultation, "\(act).refused", author: account.name, service: account.agent.service,
+      [
+        "peer": .string(peer), "locked": .bool(next.lockedUntil != nil), "wrong": .string(what),
+        "result": .string("refused"),
+      ])
+    return wrongCredentials
+  }
+
+  /// A code is good once: its time step, or the recovery code itself, is used up.
+  private func accepts(_ code: String, _ account: AccountEntry, at now: UTCTime) async throws -> Bool {
+    guard let factor = account.secondFactor else { return false }
+    let text = code.filter { !$0.isWhitespace }
+    if text.utf8.count == TimeCode.digits {
+      let secret = try keys.open(factor.sealed, purpose: Self.secondFactorPurpose, subject: account.id.rawValue)
+      guard let step = TimeCode.matchingStep(text, secret, seconds: now.seconds) else { return false }
+      return try await store.useStep(account.id, step)
+    }
+    guard try await store.useRecoveryCode(account.id, Tokens.hash(text.lowercased()), at: now) else { return false }
+    try await scribe.write(
+      .modification, "second-factor.recovery-code-used", author: account.name, service: account.agent.service, [:])
+    return true
+  }
+
+  private func openSession(_ account: AccountEntry, peer: String, by way: String) async throws -> ConsoleReply {
+    let now = clock()
+    // A provider has its own second factor; its word for it is the configuration's, not the token's.
+    let isLimited = way == "password" && settings.secondFactorRequired && !(account.secondFactor?.isConfirmed ?? false)
+    try await scribe.write(
+      .consultation, "log-in", author: account.name, service: account.agent.service,
+      ["peer": .string(peer), "by": .string(way), "limited": .bool(isLimited)])
+    let token = Tokens.make()
+    try await store.insertSession(
+      Tokens.hash(token), account: account.id, isLimited: isLimited, at: now,
+      until: now.adding(seconds: LogInPolicy.sessionAbsolute_s))
+    return .loggedIn(token: token, info(account, token: token, isLimited: isLimited))
+  }
+
+  /// A person whom a provider vouched for. Roles never come from there.
+  func logIn(_ identity: ProviderIdentity, peer: String) async throws -> ConsoleReply {
+    guard let account = try await store.account(issuer: identity.issuer, subject: identity.subject), !account.disabled
+    else {
+      try await scribe.write(
+        .consultation, "log-in.refused", author: "unknown", service: nil,
+        [
+          "peer": .string(peer), "issuer": .string(String(identity.issuer.prefix(500))),
+          "subject": .string(String(identity.subject.prefix(255))), "result": .string("refused"),
+        ])
+      throw Problem(
+        403, "not-linked", "Connexion refusée (Log-in refused)",
+        "Cette identité n'est liée à aucun compte : demandez à l'administrateur (plastron admin link). (This identity is linked to no account.)"
+      )
+    }
+    return try await openSession(account, peer: peer, by: identity.issuer)
+  }
+
+  func logOut(_ token: String) async throws -> ConsoleReply {
+    let hash = Tokens.hash(token)
+    let person = try await session(token, mayBeLimited: true)
+    try await scribe.write(
+      .consultation, "log-out", author: person.account.name, service: person.account.agent.service, [:])
+    try await store.deleteSession(hash)
+    for (id, viewing) in viewings where viewing.session == hash { try await leave(id, cause: "logged-out") }
+    return .done
+  }
+
+  func session(_ token: String, mayBeLimited: Bool = false) async throws -> Person {
+    let now = clock()
+    guard
+      let found = try await store.useSession(
+        Tokens.hash(token), at: now, idleSince: now.adding(seconds: -LogInPolicy.sessionIdle_s)),
+      let account = try await store.account(found.account), !account.disabled
+    else { throw Problem.unauthenticated }
+    guard mayBeLimited || !found.isLimited else {
+      throw Problem(
+        403, "second-factor-missing", "Second facteur demandé (Second factor required)",
+        "Ce compte doit d'abord activer un second facteur (code à six chiffres). (Set up a second factor first.)")
+    }
+    return Person(
+      account: account, actor: account.actor, info: info(account, token: token, isLimited: found.isLimited),
+      session: Tokens.hash(token), isLimited: found.isLimited)
+  }
+
+  private func info(_ account: AccountEntry, token: String, isLimited: Bool) -> SessionInfo {
+    let wall = Set(account.accreditations.map(\.service)).filter { service in
+      guard !isLimited, let object = try? object(in: service),
+        case .granted = may(account.actor, .seeWall, object, at: clock())
+      else { return false }
+      return true
+    }
+    return SessionInfo(
+      account: account.id, name: account.name, agentName: account.agent.name,
+      accreditations: account.accreditations, csrf: Tokens.csrf(of: token),
+      wall: wall.sorted { $0.rawValue < $1.rawValue }, needsSecondFactor: isLimited)
+  }
+
+  /// Runs a heavy computation outside the cooperative pool.
+  static func onThread<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+    await withCheckedContinuation { continuation in
+      DispatchQueue.global(qos: .userInitiated).async { continuation.resume(returning: body()) }
+    }
+  }
+
+  // MARK: Second factor
+
+  func beginSecondFactor(_ token: String) async throws -> ConsoleReply {
+    let person = try await session(token, mayBeLimited: true)
+    guard !(person.account.secondFactor?.isConfirmed ?? false) else {
+      throw Problem(
+        409, "exists", "Déjà actif (Already active)",
+        "Un second facteur est actif ; seul l'administrateur peut le remettre à zéro. (Ask the administrator to reset it.)"
+      )
+    }
+    let secret = TimeCode.newSecret()
+    try await scribe.write(
+      .modification, "second-factor.begun", author: person.account.name, service: person.account.agent.service, [:])
+    try await store.setSecondFactor(
+      person.account.id,
+      sealed: try keys.seal(secret, purpose: Self.secondFactorPurpose, subject: person.account.id.rawValue))
+    return .secondFactor(
+      uri: TimeCode.uri(secret, account: person.account.name), secret: TimeCode.base32(secret))
+  }
+
+  func confirmSecondFactor(_ token: String, _ code: String) async throws -> ConsoleReply {
+    let person = try await session(token, mayBeLimited: true)
+    let now = clock()
+    guard addresses.limiter.allows(person.account.name, at: now) else {
+      throw Problem(429, "too-many-tries", "Trop d'essais (Too many tries)", "Attendez une minute. (Wait a minute.)")
+    }
+    guard let factor = person.account.secondFactor, !factor.isConfirmed else {
+      throw Problem(
+        409, "not-begun", "Rien à confirmer (Nothing to confirm)",
+        "Demandez d'abord un secret. (Ask for a secret first.)")
+    }
+    let secret = try keys.open(factor.sealed, purpose: Self.secondFactorPurpose, subject: person.account.id.rawValue)
+    guard let step = TimeCode.matchingStep(code.filter { !$0.isWhitespace }, secret, seconds: now.seconds) else {
+      addresses.limiter.failed(person.account.name, at: now)
+      throw Problem(
+        400, "wrong-code", "Code faux (Wrong code)",
+        "Le code ne correspond pas ; vérifiez l'heure du téléphone. (The code does not match; check the phone's clock.)"
+      )
+    }
+    let codes = TimeCode.newRecoveryCodes()
+    try await scribe.write(
+      .modification, "second-factor.confirmed", author: person.account.name, service: person.account.agent.service, [:])
+    try await store.confirmSecondFactor(person.account.id, step: step, recovery: codes.map(Tokens.hash), at: now)
+    return .recoveryCodes(codes)
+  }
+}
