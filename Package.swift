@@ -119,18 +119,21 @@ let package = Package(
     .executableTarget(name: "plastron-imaging", dependencies: ["Imaging"], swiftSettings: strict),
 
     // Tests
+    .target(
+      name: "TestSupport", dependencies: ["Postgres", "Registry"], path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "CoreTests",
       dependencies: ["TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", crypto],
       swiftSettings: strict),
     .testTarget(
       name: "AdapterTests",
-      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Doctrine", "Footage", "Journal", crypto],
+      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Doctrine", "Footage", "Journal", "TestSupport", crypto],
       swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", crypto, logging,
+        "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", "Keeper", "Registry", "Postgres",
+        "Retention", "Journal", "TestSupport", crypto, logging,
       ], swiftSettings: strict),
   ]
 )

@@ -1,36 +1,10 @@
 import Doctrine
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Postgres
 @testable import Registry
-
-/// A database of its own on the server that `Tests/with-postgres.sh` runs.
-struct TestDatabase {
-  static let server = ProcessInfo.processInfo.environment["PLASTRON_TEST_DATABASE"] ?? ""
-  static let migrations = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("migrations").path
-
-  let name: String
-  let owner: Pool
-
-  static func make() async throws -> TestDatabase {
-    try #require(!server.isEmpty, "run through Tests/with-postgres.sh")
-    let name = "t" + UUID().uuidString.lowercased().replacing("-", with: "")
-    let admin = Pool(conninfo: server, connections: 1)
-    defer { admin.close() }
-    try await admin.run { try $0.script("CREATE DATABASE \(name)") }
-    return TestDatabase(name: name, owner: Pool(conninfo: "\(server) dbname=\(name)", connections: 2))
-  }
-
-  func asServer() -> Pool { connected(as: "plastron_server") }
-
-  func connected(as role: String) -> Pool {
-    Pool(conninfo: Self.server.replacing("user=postgres", with: "user=\(role)") + " dbname=\(name)", connections: 2)
-  }
-
-  func migrate() async throws { _ = try await Migrator(pool: owner, folder: Self.migrations).run() }
-}
 
 @Suite(.serialized)
 struct PostgresTests {

@@ -3,21 +3,13 @@ import Doctrine
 import Footage
 import Foundation
 import Logging
-import Synchronization
+import TestSupport
 import Testing
 import Vault
 
 @testable import Ingest
 @testable import SRT
 @testable import Seams
-
-/// A wall clock that the test sets.
-private final class SettableClock: Sendable {
-  private let time: Mutex<Int64>
-  init(_ start: Int64) { time = Mutex(start) }
-  var now: UTCTime { UTCTime(microseconds: time.withLock { $0 }) }
-  func set(_ value: Int64) { time.withLock { $0 = value } }
-}
 
 /// The whole recording path of the ingest, over real SRT, around local midnight.
 @Suite(.serialized)
@@ -40,7 +32,7 @@ struct MidnightTests {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let clock = SettableClock(Self.midnight_us - 5_000_000)
     let clocks = IngestClocks(
-      wall: { clock.now },
+      wall: { UTCTime(microseconds: clock.now) },
       monotonic: { MonotonicTime(microseconds: Int64(DispatchTime.now().uptimeNanoseconds / 1000)) })
     let table = AdmissionTable(clocks: clocks)
     let parts = [

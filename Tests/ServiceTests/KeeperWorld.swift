@@ -1,0 +1,111 @@
+import Doctrine
+import Footage
+import Foundation
+import Journal
+import Logging
+import Postgres
+import Registry
+import Seams
+import TestSupport
+import Vault
+
+@testable import Keeper
+
+extension Register: KeeperStore {}
+
+/// A keeper with a real register, journal, keys and footage folder, and clocks that the test sets.
+struct KeeperWorld {
+  let keeper: Keeper
+  let register: Register
+  let database: TestDatabase
+  let pool: Pool
+  let folder: String
+  let journal: JournalFile
+  let keys: KeyRing
+  let scribe: Scribe
+  let wall: SettableClock
+  let monotonic: SettableClock
+
+  static let password = "un mot de passe de test"
+
+  static func make(at start: UTCTime, calendar: LegalCalendar) async throws -> KeeperWorld {
+    let database = try await TestDatabase.make()
+    try await database.migrate()
+    let pool = database.asServer()
+    let node = UUID().uuidString.lowercased()
+    let register = Register(pool: pool, node: node)
+    let folder = NSTemporaryDirectory() + "plastron-keeper-" + UUID().uuidString
+    try Directories.make(folder + "/footage")
+    try KeyRing.createMasterKey(at: folder + "/master.key")
+    let wall = SettableClock(start.microseconds)
+    let monotonic = SettableClock(0)
+    let journal = try JournalFile(folder: folder + "/journal", origin: "test", signingKeyPath: folder + "/journal.key")
+    let keys = try KeyRing(masterKeyPath: folder + "/master.key", folder: folder + "/days")
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let clock: @Sendable () -> UTCTime = { UTCTime(microseconds: wall.now) }
+    let scribe = Scribe(file: journal, clock: clock, logger: logger)
+    try await register.enterNode(name: node, at: start)
+    let keeper = Keeper(
+      settings: .init(
+        node: node, nodeName: "test", footageRoot: folder + "/footage", secondFactorRequired: false,
+        clockIsSynchronised: { true }, sweepPause: .zero), store: register, keys: keys, scribe: scribe,
+      calendar: calendar, clock: clock, monotonic: { MonotonicTime(microseconds: monotonic.now) }, logger: logger)
+    try await keeper.load()
+    return KeeperWorld(
+      keeper: keeper, register: register, database: database, pool: pool, folder: folder, journal: journal, keys: keys,
+      scribe: scribe, wall: wall, monotonic: monotonic)
+  }
+
+  func end() {
+    journal.stop()
+    pool.close()
+    database.owner.close()
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  /// Time passes on both clocks.
+  func pass(to time: UTCTime) {
+    monotonic.add(time.microseconds - wall.now)
+    wall.set(time.microseconds)
+  }
+
+  @discardableResult
+  func admin(_ call: AdminCall) async throws -> String {
+    if case .created(let id) = try await keeper.answer(AdminRequest(call, user: "test")) { return id }
+    return ""
+  }
+
+  /// An agent with an account of the same name, who can log in through a provider.
+  func person(_ name: String, in service: String) async throws -> AgentID {
+    let agent = AgentID(
+      try await admin(.createAgent(service: service, matricule: name, name: name, rank: "gardien")))
+    try await admin(.createAccount(name: name, agent: agent, password: Self.password))
+    try await admin(.linkIdentity(name: name, ProviderIdentity(issuer: "https://idp.invalid", subject: name)))
+    return agent
+  }
+
+  func seatHead(_ name: String, in service: String, by witnesses: (String, String)) async throws {
+    func witness(_ name: String) -> Witness { Witness(account: name, password: Self.password, code: nil) }
+    try await admin(
+      .seatHead(
+        service: service, account: name, act: "arrêté", days: 3000, first: witness(witnesses.0),
+        second: witness(witnesses.1)))
+  }
+
+  func logIn(_ name: String) async throws -> String {
+    guard
+      case .loggedIn(let token, _) = try await keeper.answer(
+        .logInByProvider(ProviderIdentity(issuer: "https://idp.invalid", subject: name), peer: "test"))
+    else { throw Problem.fault }
+    return token
+  }
+
+  @discardableResult
+  func desk(_ name: String, _ call: DeskCall) async throws -> DeskReply {
+    guard case .desk(let reply) = try await keeper.answer(.desk(token: try await logIn(name), call)) else {
+      throw Problem.fault
+    }
+    return reply
+  }
+}
