@@ -32,6 +32,12 @@ extension Keeper {
         .consultation, "journal.read", author: person.account.name, service: services.first,
         ["from": .integer(Int64(clamping: from)), "services": .array(services.map { .string($0.rawValue) })])
       return try entries(from: from, limit: limit, services)
+    case .compare(let from):
+      if from == 0 {
+        try await scribe.write(
+          .consultation, "journal.compared", author: person.account.name, service: services.first, [:])
+      }
+      return try await compare(from: from)
     case .proof(let position):
       guard let bytes = try entry(position), let entry = JournalEntry(canonical: bytes),
         entry.service.map({ services.contains(ServiceID($0)) }) ?? true
@@ -44,6 +50,23 @@ extension Keeper {
       }
       return .text(text)
     }
+  }
+
+  /// The index against the files: the truth is in the files, which anybody can verify; a row is named by its position.
+  private func compare(from: UInt64) async throws -> JournalReply {
+    // What was written a moment ago may not be indexed yet.
+    let next = try await scribe.bringIndexUp(store)
+    let end = min(next, from &+ UInt64(Self.maximumJournalEntries))
+    guard from < end else { return .differences([], next: nil) }
+    var rows: [(position: UInt64, text: String, leaf: [UInt8])] = []
+    for bundle in (from / 256)...((end - 1) / 256) {
+      for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
+        let position = bundle * 256 + UInt64(place)
+        guard (from..<end).contains(position) else { continue }
+        rows.append((position, String(decoding: bytes, as: UTF8.self), MerkleHash.leaf(bytes)))
+      }
+    }
+    return .differences(try await store.indexDifferences(rows), next: end < next ? end : nil)
   }
 
   private func entry(_ position: UInt64) throws -> [UInt8]? {

@@ -28,6 +28,8 @@ extension Keeper {
     try await scribe.write(
       .consultation, "register.read", author: person.account.name, service: services.first, facts)
     let mark = mark()
+    // The answer is true at the mark: the index is brought there first.
+    try await scribe.bringIndexUp(store)
     guard let page = try await store.page(view, filter, services: services) else {
       throw Problem.badRequest("« after » n'est pas la suite de cette vue. (Not a cursor of this view.)")
     }
@@ -63,6 +65,7 @@ extension Keeper {
     facts["year"] = .integer(Int64(year))
     try await scribe.write(.consultation, "report.read", author: person.account.name, service: service, facts)
     let mark = mark()
+    try await scribe.bringIndexUp(store)
     let counts = try await store.report(
       of: service, from: calendar.start(of: LocalDate(year: year, month: 1, day: 1)),
       to: calendar.start(of: LocalDate(year: year + 1, month: 1, day: 1)))

@@ -114,6 +114,7 @@ package protocol KeeperStore: Sendable {
 
   func journalIndexSize() async throws -> UInt64
   func indexJournal(_ entries: [JournalIndexRow]) async throws
+  func indexDifferences(_ entries: [(position: UInt64, text: String, leaf: [UInt8])]) async throws -> [UInt64]
 }
 
 /// One row of the journal's index.

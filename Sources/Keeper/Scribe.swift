@@ -2,6 +2,7 @@ package import Doctrine
 internal import Foundation
 package import Journal
 package import Logging
+internal import Synchronization
 package import Vault
 
 /// Writes acts into the journal, files first, and brings the index in PostgreSQL along behind.
@@ -12,6 +13,9 @@ package final class Scribe: Sendable {
   private let logger: Logger
   /// Entries of the index's next batch at the most.
   static let batch: UInt64 = 500
+
+  /// The first position that is not indexed, once it is known.
+  private let indexed = Mutex<UInt64?>(nil)
 
   package init(file: JournalFile, clock: @escaping @Sendable () -> UTCTime, logger: Logger) {
     self.file = file
@@ -63,9 +67,9 @@ package final class Scribe: Sendable {
   ///
   /// The index has no holes: it is filled from the files, in order, from the first entry that it has not.
   @discardableResult
-  package func bringIndexUp(_ store: any KeeperStore, from start: UInt64? = nil) async throws -> UInt64 {
+  package func bringIndexUp(_ store: any KeeperStore) async throws -> UInt64 {
     var next: UInt64
-    if let start { next = start } else { next = try await store.journalIndexSize() }
+    if let known = indexed.withLock({ $0 }) { next = known } else { next = try await store.journalIndexSize() }
     while next < file.mark.size {
       let end = min(next + Self.batch, file.mark.size)
       var rows: [JournalIndexRow] = []
@@ -83,16 +87,17 @@ package final class Scribe: Sendable {
       }
       try await store.indexJournal(rows)
       next = end
+      // Whoever else brings it up meanwhile is not set back.
+      indexed.withLock { $0 = max($0 ?? 0, end) }
     }
     return next
   }
 
   /// Keeps the index where the files are, for as long as the keeper runs.
   func bringIndexAlong(_ store: any KeeperStore) async {
-    var next: UInt64?
     while !Task.isCancelled {
       do {
-        next = try await bringIndexUp(store, from: next)
+        try await bringIndexUp(store)
         try? await Task.sleep(for: .milliseconds(50))
       } catch {
         logger.warning("the journal's index waits for the database", metadata: ["error": "\(error)"])

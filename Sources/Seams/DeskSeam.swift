@@ -78,6 +78,8 @@ package enum JournalCall: Equatable, Sendable, Codable {
   case tile(level: Int, index: UInt64, width: Int)
   case proof(position: UInt64)
   case consistency(from: UInt64, to: UInt64)
+  /// Holds some entries of the index against the files, from a position on.
+  case compare(from: UInt64)
 }
 
 package enum JournalReply: Equatable, Sendable, Codable {
@@ -86,4 +88,6 @@ package enum JournalReply: Equatable, Sendable, Codable {
   /// Lines of position, blank, entry; and where to go on, or nil at the end.
   case entries(String, next: UInt64?, services: [ServiceID])
   case bytes(Blob)
+  /// Positions where the index is not what the files say, and where to go on.
+  case differences([UInt64], next: UInt64?)
 }

@@ -174,6 +174,10 @@ class World:
         assert session.last.ok, session.last.text
         return session
 
+    def session_answer(self, name):
+        """What a log-in is answered, whatever it is."""
+        return Session(self, name).last
+
     def record(self, camera, seconds, *options, **more):
         return Camera(self, camera, seconds, options, **more)
 

@@ -36,6 +36,16 @@ extension ConsoleAPI {
       }
       return response
     }
+    api.get("journal/comparison") { request, _ in
+      let token = try sessionToken(request)
+      var query = try Query(request)
+      let from = try query.integer("from", 0...Int(Int32.max)) ?? 0
+      try query.finish()
+      guard case .differences(let positions, let next) = try await journal(token, .compare(from: UInt64(from))) else {
+        throw Problem.fault
+      }
+      return try Response.json(ComparisonShape(differences: positions, next: next))
+    }
     api.get("journal/tiles/:level/:index") { request, context in
       let token = try sessionToken(request)
       var query = try Query(request)
@@ -84,4 +94,10 @@ extension ConsoleAPI {
       status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
       body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
   }
+}
+
+/// Where the index in the database is not what the journal's files say.
+struct ComparisonShape: Encodable {
+  var differences: [UInt64]
+  var next: UInt64?
 }

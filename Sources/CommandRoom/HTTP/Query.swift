@@ -12,9 +12,14 @@ struct Query {
 
   /// - Throws: where a name comes twice, or a value is too long or has control characters.
   init(_ request: Request) throws {
-    for (name, value) in request.uri.queryParameters {
-      let text = String(value)
-      guard values.updateValue(text, forKey: String(name)) == nil else {
+    for pair in (request.uri.query ?? "").split(separator: "&") {
+      let fields = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      // A form writes a blank as a plus sign.
+      let decoded = fields.map { $0.replacing("+", with: " ").removingPercentEncoding }
+      guard let name = decoded[0], let text = decoded.count == 2 ? decoded[1] : "" else {
+        throw Problem.badRequest("La requête n'est pas bien codée. (The query is not well encoded.)")
+      }
+      guard values.updateValue(text, forKey: name) == nil else {
         throw Problem.badRequest("« \(name.prefix(50)) » est donné deux fois. (Given twice.)")
       }
       guard text.utf8.count <= Self.maximumValue, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {

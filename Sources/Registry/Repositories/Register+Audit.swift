@@ -94,6 +94,28 @@ extension Register {
     }
   }
 
+  /// Which of these entries the index has otherwise, or not at all; what was purged there is as it should be.
+  package func indexDifferences(_ entries: [(position: UInt64, text: String, leaf: [UInt8])]) async throws -> [UInt64] {
+    try await pool.run { connection in
+      try connection.query(
+        """
+        SELECT f.position FROM unnest($1::text[], $2::text[], $3::text[]) AS f(position, entry, leaf)
+        LEFT JOIN journal j ON j.position = f.position::bigint
+        WHERE j.position IS NULL OR encode(j.leaf, 'hex') <> f.leaf
+          OR j.entry IS NULL AND j.at > now() - interval '3 years'
+          OR j.entry IS NOT NULL AND (j.entry <> f.entry::jsonb OR j.act <> j.entry->>'act' OR j.kind <> j.entry->>'kind'
+            OR j.author IS DISTINCT FROM j.entry->>'author' OR j.service_id IS DISTINCT FROM j.entry->>'service'
+            OR us(j.at) <> (j.entry->>'time_us')::bigint)
+        ORDER BY f.position::bigint
+        """,
+        [
+          .textArray(entries.map { String($0.position) }), .textArray(entries.map(\.text)),
+          .textArray(entries.map(\.leaf.hexadecimal)),
+        ]
+      ).map { UInt64(try $0.integer("position")) }
+    }
+  }
+
   /// Purges bodies of the index, as the role that may do nothing else (LOG-5).
   ///
   /// - Throws: where anything younger than three years is asked for: the function itself refuses.

@@ -128,7 +128,7 @@ extension ViewDefinition {
       .reference:
         "(r.incident_id IN (SELECT i.id FROM incident i WHERE i.service_id = r.service_id AND i.reference = $) OR r.id IN (SELECT p.recording_id FROM procedure_link p WHERE p.reference = $))",
       .unjustified:
-        "$ IS NOT NULL AND r.state = 'closed' AND (r.agent_id IS NULL OR r.place IS NULL) AND r.justification IS NULL",
+        "$::text IS NOT NULL AND r.state = 'closed' AND (r.agent_id IS NULL OR r.place IS NULL) AND r.justification IS NULL",
     ],
     from: "r.sort_at >= at_us($) - \(longestOverlap) AND coalesce(r.ended_at, 'infinity') >= at_us($)",
     to: "r.sort_at < at_us($)",

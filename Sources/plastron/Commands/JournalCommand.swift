@@ -11,7 +11,7 @@ import Vault
 struct JournalCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "journal", abstract: "Journal : export, vérification, preuves (offline, public key only).",
-    subcommands: [Export.self, Verify.self, Prove.self, Purge.self])
+    subcommands: [Export.self, Verify.self, Prove.self, Compare.self, Purge.self])
 
   /// A verifier key, given as text or as a file that holds it.
   static func key(_ text: String) throws -> VerifierKey {
@@ -165,6 +165,33 @@ struct JournalCommand: AsyncParsableCommand {
         try JournalExport.file(tile.path, Array(bytes), in: out)
       }
       print("\(out): \(checkpoint.size) entries signed, \(lines.split(separator: 0x0A).count) of them shown")
+    }
+  }
+
+  struct Compare: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Compare l'index en base aux fichiers du journal ; finit par 2 s'ils diffèrent (index against files).")
+    @OptionGroup var login: AccountOption
+
+    private struct Answer: Decodable {
+      var differences: [UInt64]
+      var next: UInt64?
+    }
+
+    func run() async throws {
+      var count = 0
+      try await login.with { session in
+        var from: UInt64? = 0
+        while let start = from {
+          let answer = try JSONDecoder().decode(
+            Answer.self, from: try await session.send("GET", "/journal/comparison?from=\(start)", nil))
+          for position in answer.differences { print("entry \(position): the index is not what the files say") }
+          count += answer.differences.count
+          from = answer.next
+        }
+      }
+      print(count == 0 ? "index and files agree" : "differences: \(count)")
+      if count > 0 { throw ExitCode(2) }
     }
   }
 
