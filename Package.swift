@@ -21,6 +21,7 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let jwtKit: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let certificates: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -49,6 +50,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+    .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.0.0"),
   ],
   targets: [
     // System libraries
@@ -87,7 +89,7 @@ let package = Package(
       name: "Ingest", dependencies: ["SRT", "Doctrine", "Footage", "Vault", "Seams", logging, crypto],
       swiftSettings: strict),
     .target(name: "Relay", dependencies: ["TransportStream", "FragmentedMP4"], swiftSettings: strict),
-    .target(name: "Identity", dependencies: ["Doctrine", crypto, cryptoExtras], swiftSettings: strict),
+    .target(name: "Identity", dependencies: ["Doctrine", crypto, cryptoExtras, jwtKit], swiftSettings: strict),
     .target(name: "Retention", dependencies: ["Doctrine", logging], swiftSettings: strict),
     .target(
       name: "Extraction",
@@ -102,7 +104,7 @@ let package = Package(
       name: "CommandRoom",
       dependencies: [
         "Relay", "Identity", "Doctrine", "Seams", "Extraction", hummingbird,
-        hummingbirdHTTP2, httpTypes, nioCore, nioSSL, logging,
+        hummingbirdHTTP2, httpTypes, nioCore, nioHTTP1, nioSSL, logging, httpClient,
       ],
       resources: [.embedInCode("Public")],
       swiftSettings: strict),

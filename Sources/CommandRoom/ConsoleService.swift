@@ -1,3 +1,4 @@
+internal import AsyncHTTPClient
 internal import Doctrine
 internal import Foundation
 internal import Hummingbird
@@ -27,7 +28,11 @@ package struct ConsoleService: Sendable {
   package func run() async throws {
     let wall = WallHub()
     let hub = LiveHub(client: ingest, logger: logger)
-    let api = ConsoleAPI(keeper: keeper, wall: wall, hub: hub, settings: settings, logger: logger)
+    let provider = try settings.provider.map { settings in
+      ProviderLogIn(settings: settings, client: try Self.client(for: settings), logger: logger)
+    }
+    let api = ConsoleAPI(
+      keeper: keeper, wall: wall, hub: hub, settings: settings, provider: provider, logger: logger)
     let devices = DeviceAPI(keeper: keeper, logger: logger)
     let people = try application(api.router(), host: settings.host, port: settings.port, name: "people")
     let cameras = try application(
@@ -51,6 +56,18 @@ package struct ConsoleService: Sendable {
       try await group.next()
       group.cancelAll()
     }
+  }
+
+  /// Speaks to the identity provider, and to nobody else.
+  private static func client(for provider: ProviderSettings) throws -> HTTPClient {
+    var configuration = HTTPClient.Configuration()
+    configuration.redirectConfiguration = .disallow
+    if let path = provider.certificateAuthorities {
+      var tls = TLSConfiguration.makeClientConfiguration()
+      tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
+      configuration.tlsConfiguration = tls
+    }
+    return HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
   }
 
   private func listen(_ application: some ApplicationProtocol, _ key: String, _ host: String, _ port: Int) async throws

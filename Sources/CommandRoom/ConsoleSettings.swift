@@ -9,10 +9,12 @@ package struct ConsoleSettings: Sendable {
   package var footageRoot: String
   /// The sandboxed decoder's program; nil switches the check off.
   package var imagingProgram: String?
+  /// The other way in; nil: passwords only.
+  package var provider: ProviderSettings?
 
   package init(
     host: String, port: Int, deviceHost: String, devicePort: Int, certificatePath: String, keyPath: String,
-    footageRoot: String, imagingProgram: String?
+    footageRoot: String, imagingProgram: String?, provider: ProviderSettings?
   ) {
     self.host = host
     self.port = port
@@ -22,5 +24,28 @@ package struct ConsoleSettings: Sendable {
     self.keyPath = keyPath
     self.footageRoot = footageRoot
     self.imagingProgram = imagingProgram
+    self.provider = provider
+  }
+}
+
+/// An OpenID Connect provider, as this console is known to it.
+package struct ProviderSettings: Sendable {
+  package var issuer: String
+  package var clientID: String
+  /// Secret; nil: a public client, which PKCE alone protects.
+  package var clientSecret: String?
+  /// The console's own address that the provider sends people back to.
+  package var redirect: String
+  /// Certificates that the provider's is checked against, PEM; nil: the system's.
+  package var certificateAuthorities: String?
+
+  package init(
+    issuer: String, clientID: String, clientSecret: String?, redirect: String, certificateAuthorities: String?
+  ) {
+    self.issuer = issuer
+    self.clientID = clientID
+    self.clientSecret = clientSecret
+    self.redirect = redirect
+    self.certificateAuthorities = certificateAuthorities
   }
 }

@@ -1,5 +1,7 @@
+import CommandRoom
 import Configuration
 import Foundation
+import Identity
 import SystemPackage
 
 /// The configuration, parsed once into values that are valid.
@@ -32,6 +34,13 @@ struct Settings: Sendable {
   var secondFactorRequired: Bool
   /// The clock is taken as true without a look at the system's own word for it (MET-3).
   var clockAssumed: Bool
+  var oidcIssuer: String?
+  var oidcClientID: String
+  /// A file with the client's secret; nil: a public client.
+  var oidcClientSecretPath: String?
+  /// The console as people reach it, such as https://console.example.fr:8443.
+  var oidcConsoleURL: String
+  var oidcCAPath: String?
   /// Where checkpoints are copied to every minute; nil: nowhere.
   var publishFolder: String?
 
@@ -78,13 +87,33 @@ struct Settings: Sendable {
       purgeDatabaseURL: config.string(forKey: "purge.database.url", isSecret: true).flatMap { $0.isEmpty ? nil : $0 },
       secondFactorRequired: try choice(config, "login.secondFactor", ["required", "offered"]) == "required",
       clockAssumed: try choice(config, "clock.synchronised", ["required", "assumed"]) == "assumed",
-      publishFolder: config.string(forKey: "journal.publish"))
+      oidcIssuer: config.string(forKey: "oidc.issuer").flatMap { $0.isEmpty ? nil : $0 },
+      oidcClientID: config.string(forKey: "oidc.client.id", default: "plastron"),
+      oidcClientSecretPath: config.string(forKey: "oidc.client.secretFile"),
+      oidcConsoleURL: config.string(
+        forKey: "oidc.console", default: "https://localhost:\(try port(config, "console.port", 8443))"),
+      oidcCAPath: config.string(forKey: "oidc.ca"), publishFolder: config.string(forKey: "journal.publish"))
     guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
       throw Invalid(
         description: "run.folder is too long for a Unix socket: \(settings.runFolder.utf8.count) bytes, at most 76")
     }
     return settings
+  }
+
+  /// The other way in, where one is configured.
+  func provider() throws -> ProviderSettings? {
+    guard let issuer = oidcIssuer else { return nil }
+    guard ProviderMetadata.isSafe(issuer) else { throw Invalid(description: "oidc.issuer: \(issuer) is not https") }
+    let secret = try oidcClientSecretPath.map { path in
+      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+        throw Invalid(description: "oidc.client.secretFile: cannot read \(path)")
+      }
+      return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    return ProviderSettings(
+      issuer: issuer, clientID: oidcClientID, clientSecret: secret,
+      redirect: oidcConsoleURL + "/api/v1/session/provider/return", certificateAuthorities: oidcCAPath)
   }
 
   /// One of a few words; the first where nothing is said, an error for any other.

@@ -80,7 +80,7 @@ class Camera:
 
 
 class World:
-    def __init__(self):
+    def __init__(self, more=None):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="plastron-e2e-", dir="/tmp"))
         self.scratch.chmod(0o755)
         self.data = self.scratch / "data"
@@ -92,7 +92,8 @@ class World:
             PLASTRON_INGEST_PORT=str(self.ingest_port), PLASTRON_CONSOLE_PORT=str(self.console_port),
             PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD,
             PLASTRON_LOGIN_SECOND_FACTOR="offered", PLASTRON_CLOCK_SYNCHRONISED="assumed",
-            PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD)
+            PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
+            **(more or {}))
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
         self.clip = self.make_clip()
         self.log = open(self.scratch / "server.log", "w")

@@ -1,6 +1,7 @@
 """The API is what its document says: no fault, no undocumented answer, for anybody."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -67,7 +68,7 @@ def test_every_route_is_in_the_document_and_every_path_is_a_route(api_world):
     session = api_world.session("auditeur-voisin")
     assert session.call("GET", "/openapi.json").json() == document
     known = set()
-    for path in (ROOT / "Sources/CommandRoom/HTTP").glob("*.swift"):
+    for path in (ROOT / "Sources/CommandRoom").rglob("*.swift"):
         if path.name == "DeviceAPI.swift":
             continue
         import re

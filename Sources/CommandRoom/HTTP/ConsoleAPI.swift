@@ -21,6 +21,7 @@ struct ConsoleAPI: Sendable {
   let wall: WallHub
   let hub: LiveHub
   let settings: ConsoleSettings
+  let provider: ProviderLogIn?
   let logger: Logger
 
   func router() -> Router<ConsoleContext> {
@@ -38,6 +39,7 @@ struct ConsoleAPI: Sendable {
     api.post("recordings/:recording/consultation", use: consultation)
     api.get("footage/check", use: check)
     addSessionRoutes(api)
+    addProviderRoutes(api)
     addDeskRoutes(api)
     addRegisterRoutes(api)
     addJournalRoutes(api)
