@@ -3,6 +3,7 @@ SWIFT_FLAGS = --explicit-target-dependency-import-check error
 APT_PACKAGES = libsrt-openssl-dev libpq-dev libavcodec-dev postgresql ffmpeg pkg-config
 TEST_PACKAGES = chromium chromium-driver python3-venv
 # As root the data folder lies where the postgres user can enter, wherever the checkout is.
+BENCH_DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-bench; else echo $(CURDIR)/.bench; fi)
 DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-demo; else echo $(CURDIR)/.demo; fi)
 INGEST_PORT ?= 9710
 CONSOLE_PORT ?= 8443
@@ -11,7 +12,7 @@ ONCE ?=
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
 
-.PHONY: build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench deps test-deps clean
+.PHONY: build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -57,7 +58,13 @@ bench: deps
 	@mkdir -p .build/bench
 	@[ -f .build/bench/clip.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=1280x720:rate=25:duration=20 -f lavfi -i sine=duration=20 \
 	  -c:v libx264 -preset veryfast -b:v 2M -g 50 -c:a aac -f mpegts .build/bench/clip.ts
-	.build/release/plastron bench --clip .build/bench/clip.ts
+	.build/release/plastron bench footage --clip .build/bench/clip.ts
+	.build/release/plastron bench journal --folder .build/bench/journal
+
+# Two million recordings: some ten minutes and 10 GB in BENCH_DATA.
+bench-register: deps
+	swift build -c release $(SWIFT_FLAGS)
+	.build/release/plastron bench register --data $(BENCH_DATA)
 
 clean:
 	rm -rf .build .venv .demo

@@ -7,8 +7,15 @@ import TransportStream
 import Vault
 
 /// Prints ratios measured in this run. No test depends on them.
-struct BenchCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "bench", abstract: "Mesures, en rapports (ratios).")
+struct BenchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Mesures, en rapports (ratios).",
+    subcommands: [FootageBench.self, JournalBench.self, RegisterBench.self])
+}
+
+/// What sealing and relaying cost beside the bare cryptography.
+struct FootageBench: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "footage", abstract: "Scellement et relais.")
   @Option(help: "Clip .ts") var clip: String
   @Option var megabytes = 256
 

@@ -1,0 +1,147 @@
+import ArgumentParser
+import Doctrine
+import Foundation
+import Logging
+import Postgres
+import Registry
+import Vault
+
+/// What a page of the register costs when it is a hundred times as large.
+struct RegisterBench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "register", abstract: "Coût d'une page, petit et grand registre (small and large register).")
+  @Option(help: "Dossier d'une base à part, effacé au début (wiped at the start)") var data: String
+  @Option var small = 20_000
+  @Option var large = 2_000_000
+  @Option(help: "Mesures d'une question, médiane (runs of a question)") var runs = 15
+
+  func run() async throws {
+    let path = URL(fileURLWithPath: data).standardizedFileURL.path
+    try? FileManager.default.removeItem(atPath: path)
+    setenv("PLASTRON_DATA_FOLDER", path, 1)
+    let settings = try await Settings.load(file: nil)
+    try Directories.make(settings.dataFolder, mode: 0o755)
+    try Directories.make(settings.keysFolder, mode: 0o700)
+    let database = EmbeddedPostgres(settings, logger: Logger(label: "bench"))
+    try await database.start()
+    defer {
+      database.stop()
+      try? FileManager.default.removeItem(atPath: path)
+    }
+    let owner = Pool(conninfo: try EmbeddedPostgres.conninfo(settings, "plastron_owner"), connections: 1)
+    let server = Pool(conninfo: try EmbeddedPostgres.conninfo(settings, "plastron_server"), connections: 1)
+    defer {
+      owner.close()
+      server.close()
+    }
+    _ = try await Migrator(pool: owner, folder: settings.migrationsFolder).run()
+    let generator = RegisterGenerator(pool: owner)
+    let register = Register(pool: server, node: "bench")
+    let services = try await fill(generator, register, from: 0, to: small)
+    let before = try await measure(register, services)
+    // In steps, so that what is written at once stays bounded.
+    for start in stride(from: small, to: large, by: 100_000) {
+      _ = try await fill(generator, register, from: start, to: min(start + 100_000, large))
+    }
+    let after = try await measure(register, services)
+    print("| question | \(small) recordings, ms | \(large) recordings, ms | ratio |")
+    print("|---|---|---|---|")
+    for (name, cost) in before {
+      let grown = after.first { $0.name == name }?.cost ?? 0
+      print(
+        "| \(name) | \(Self.milliseconds(cost)) | \(Self.milliseconds(grown)) | \(String(format: "%.2f", grown / cost)) |"
+      )
+    }
+    try await dropDay(register, server)
+  }
+
+  private func fill(
+    _ generator: RegisterGenerator, _ register: Register, from: Int, to: Int
+  ) async throws -> [ServiceID] {
+    let began = ContinuousClock.now
+    try await generator.add(from: from, to: to)
+    FileHandle.standardError.write(Data("recordings \(to): \(ContinuousClock.now - began)\n".utf8))
+    return try await register.services().map(\.id)
+  }
+
+  private func measure(_ register: Register, _ services: [ServiceID]) async throws -> [(name: String, cost: Double)] {
+    let noon = UTCTime(microseconds: 1_775_041_200_000_000)
+    let day = (from: noon.adding(seconds: -12 * 3600), to: noon.adding(seconds: 12 * 3600))
+    func page(_ name: String, _ view: RegisterView, _ filter: RegisterFilter) -> (
+      String, @Sendable () async throws -> Void
+    ) {
+      (name, { _ = try await register.page(view, filter, services: services) })
+    }
+    let questions: [(String, @Sendable () async throws -> Void)] = [
+      page("recordings, newest", .recordings, RegisterFilter()),
+      page("recordings of a day", .recordings, RegisterFilter(from: day.from, to: day.to)),
+      page("recordings of a camera", .recordings, RegisterFilter([.camera: "CAM-1-17"])),
+      page("recordings of an agent", .recordings, RegisterFilter([.agent: "M-17"])),
+      page(
+        "recordings of a camera on a day", .recordings,
+        RegisterFilter([.camera: "CAM-1-17"], from: day.from, to: day.to)),
+      page("recordings closed", .recordings, RegisterFilter([.state: "closed"])),
+      page("recordings of an intervention", .recordings, RegisterFilter([.reference: "INT-1234"])),
+      page("recordings to justify", .recordings, RegisterFilter([.unjustified: "yes"])),
+      page("viewings, newest", .viewings, RegisterFilter()),
+      page("viewings of a day", .viewings, RegisterFilter(from: day.from, to: day.to)),
+      page("viewings by an account", .viewings, RegisterFilter([.account: "account-7"])),
+      page("viewings of a camera", .viewings, RegisterFilter([.camera: "CAM-1-17"])),
+      page("viewings of a recording", .viewings, RegisterFilter([.recording: "6b6d3a5c-0000-0000-0000-000000000000"])),
+      page("extractions, newest", .extractions, RegisterFilter()),
+      page("extractions for a procedure", .extractions, RegisterFilter([.reference: "PV-100"])),
+      page("refusals, newest", .refusals, RegisterFilter()), page("journal, newest", .journal, RegisterFilter()),
+      page("journal of a day", .journal, RegisterFilter(from: day.from, to: day.to)),
+      page("holds", .holds, RegisterFilter()), page("erasures", .erasures, RegisterFilter()),
+      (
+        "day view: counts of 180 days",
+        {
+          _ = try await register.dayCounts(
+            services: services, from: LocalDate(year: 2026, month: 1, day: 1),
+            to: LocalDate(year: 2026, month: 6, day: 30))
+        }
+      ),
+      (
+        "what is overdue",
+        {
+          _ = try await register.planned(
+            until: LocalDate(year: 2026, month: 6, day: 30), services: services, limit: 1000)
+        }
+      ),
+      (
+        "what the sweeper finds due",
+        { _ = try await register.dueParts(on: LocalDate(year: 2026, month: 6, day: 30), limit: 500) }
+      ),
+    ]
+    var out: [(name: String, cost: Double)] = []
+    for (name, ask) in questions {
+      try await ask()
+      var costs: [Double] = []
+      for _ in 0..<runs {
+        let start = ContinuousClock.now
+        try await ask()
+        costs.append((ContinuousClock.now - start) / .seconds(1))
+      }
+      out.append((name, costs.sorted()[runs / 2]))
+    }
+    return out
+  }
+
+  /// A term day's index goes as a whole, once its parts are gone.
+  private func dropDay(_ register: Register, _ server: Pool) async throws {
+    let day = LocalDate(year: 2026, month: 7, day: 1)
+    let due = try await register.dueParts(on: day, limit: 1_000_000)
+    let start = ContinuousClock.now
+    for part in due {
+      try await register.eraseFacts(
+        of: part.part, recording: part.recording, certificate: 0, at: UTCTime(microseconds: 1_782_900_000_000_000))
+    }
+    let erased = ContinuousClock.now
+    let dropped = try await register.dropIndex(until: day)
+    print(
+      "term day: facts of \(due.count) parts erased in \(erased - start), index of \(dropped) day dropped in \(ContinuousClock.now - erased)"
+    )
+  }
+
+  private static func milliseconds(_ seconds: Double) -> String { String(format: "%.2f", 1000 * seconds) }
+}
