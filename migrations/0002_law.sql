@@ -141,6 +141,9 @@ INSERT INTO register_day SELECT service_id, local_day, count(*), count(*) FILTER
   FROM recording_part GROUP BY service_id, local_day;
 
 -- Parts: which key wraps them, and where their index lies, changes with a hold.
+ALTER TABLE recording_part ADD COLUMN media_bytes bigint NOT NULL DEFAULT 0 CHECK (media_bytes >= 0);
+UPDATE recording_part p SET media_bytes = (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day = p.term_day);
+COMMENT ON COLUMN recording_part.media_bytes IS 'Bytes of the camera indexed so far';
 ALTER TABLE recording_part ADD COLUMN key_name text CHECK (length(key_name) BETWEEN 1 AND 100);
 UPDATE recording_part SET key_name = to_char(local_day, 'YYYY-MM-DD') WHERE wrapped_key IS NOT NULL;
 COMMENT ON COLUMN recording_part.key_name IS 'Day key that wraps the part key: the local day, or held-<recording>; null once erased';

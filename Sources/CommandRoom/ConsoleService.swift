@@ -29,7 +29,8 @@ package struct ConsoleService: Sendable {
     let wall = WallHub()
     let hub = LiveHub(client: ingest, logger: logger)
     let provider = try settings.provider.map { settings in
-      ProviderLogIn(settings: settings, client: try Self.client(for: settings), logger: logger)
+      ProviderLogIn(
+        settings: settings, client: try Self.client(authorities: settings.certificateAuthorities), logger: logger)
     }
     let api = ConsoleAPI(
       keeper: keeper, wall: wall, hub: hub, settings: settings, provider: provider, logger: logger)
@@ -52,17 +53,22 @@ package struct ConsoleService: Sendable {
           keeper: keeper, program: program, footageRoot: settings.footageRoot, logger: logger)
         group.addTask { await checker.run() }
       }
+      if let url = settings.witnessURL {
+        let poster = WitnessPoster(
+          keeper: keeper, client: try Self.client(authorities: nil), url: url, logger: logger)
+        group.addTask { await poster.run() }
+      }
       // Whichever ends first ends the process; the supervisor starts it anew.
       try await group.next()
       group.cancelAll()
     }
   }
 
-  /// Speaks to the identity provider, and to nobody else.
-  private static func client(for provider: ProviderSettings) throws -> HTTPClient {
+  /// Speaks to the identity provider, or to the witness.
+  private static func client(authorities path: String?) throws -> HTTPClient {
     var configuration = HTTPClient.Configuration()
     configuration.redirectConfiguration = .disallow
-    if let path = provider.certificateAuthorities {
+    if let path {
       var tls = TLSConfiguration.makeClientConfiguration()
       tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
       configuration.tlsConfiguration = tls

@@ -11,10 +11,13 @@ package struct ConsoleSettings: Sendable {
   package var imagingProgram: String?
   /// The other way in; nil: passwords only.
   package var provider: ProviderSettings?
+  /// A witness of the journal's checkpoints; nil: none is told.
+  package var witnessURL: String?
 
   package init(
     host: String, port: Int, deviceHost: String, devicePort: Int, certificatePath: String, keyPath: String,
-    footageRoot: String, imagingProgram: String?, provider: ProviderSettings?
+    footageRoot: String, imagingProgram: String?, provider: ProviderSettings?,
+    witnessURL: String?
   ) {
     self.host = host
     self.port = port
@@ -25,6 +28,7 @@ package struct ConsoleSettings: Sendable {
     self.footageRoot = footageRoot
     self.imagingProgram = imagingProgram
     self.provider = provider
+    self.witnessURL = witnessURL
   }
 }
 

@@ -11,11 +11,18 @@ extension Keeper {
 
   func journal(_ person: Person?, _ call: JournalCall) async throws -> JournalReply {
     let folder = scribe.folder
-    if case .checkpoint = call { return .text(try folder.checkpoint() ?? "") }
+    switch call {
+    case .checkpoint: return .text(try folder.checkpoint() ?? "")
+    case .forWitness(let old) where person == nil: return try forWitness(old)
+    case .cosigned(let note) where person == nil:
+      try keep(cosigned: note)
+      return .texts([])
+    default: break
+    }
     guard let person else { throw Problem.unauthenticated }
     let services = try await granted(person, .readJournal)
     switch call {
-    case .checkpoint: return .text(try folder.checkpoint() ?? "")
+    case .checkpoint, .forWitness, .cosigned: throw Problem.notFound("L'acte")
     case .rotations: return .texts(try folder.rotations())
     case .tile(let level, let index, let width):
       guard (0...8).contains(level), (1...256).contains(width), index < 1 << 48,
@@ -50,6 +57,23 @@ extension Keeper {
       }
       return .text(text)
     }
+  }
+
+  private func forWitness(_ old: UInt64) throws -> JournalReply {
+    guard let note = try scribe.folder.checkpoint(), let checkpoint = SignedNote(note)?.checkpoint else {
+      throw Problem.unavailable("Le point de contrôle signé")
+    }
+    guard old <= checkpoint.size else { return .forWitness(size: checkpoint.size, note: note, proof: []) }
+    let proof = try scribe.folder.prover(size: checkpoint.size).consistency(from: old)
+    return .forWitness(size: checkpoint.size, note: note, proof: proof.map { Base64.encode($0) })
+  }
+
+  /// The newest checkpoint that a witness has signed beside this node: `witnessed`, for whoever asks later.
+  private func keep(cosigned note: String) throws {
+    guard note.utf8.count < 65_536, let newest = try scribe.folder.checkpoint(),
+      SignedNote(note)?.checkpoint?.origin == SignedNote(newest)?.checkpoint?.origin
+    else { throw Problem.badRequest("not a checkpoint of this node") }
+    try Directories.replace(scribe.folder.path + "/witnessed", with: Array(note.utf8))
   }
 
   /// The index against the files: the truth is in the files, which anybody can verify; a row is named by its position.

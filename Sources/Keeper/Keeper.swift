@@ -253,7 +253,8 @@ package actor Keeper {
           incident.confirmedUntil ?? entry.openedAt) < now)
     }
     return WallState(
-      incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty)
+      incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty,
+      warnings: termWarnings, sweeperStopped: sweeper.stopped)
   }
 
   // MARK: Grants

@@ -68,18 +68,28 @@ package struct WallState: Equatable, Sendable, Codable {
   package var alarms: [CameraAlarm]
   /// False while the ingest is not connected to the keeper.
   package var ingestConnected: Bool
+  /// Recordings of open procedures whose term is near (RET-8).
+  package var warnings: [TermWarning]
+  /// Why the sweeper asks, where it does.
+  package var sweeperStopped: String?
 
-  package init(incidents: [IncidentCard] = [], alarms: [CameraAlarm] = [], ingestConnected: Bool = false) {
+  package init(
+    incidents: [IncidentCard] = [], alarms: [CameraAlarm] = [], ingestConnected: Bool = false,
+    warnings: [TermWarning] = [], sweeperStopped: String? = nil
+  ) {
     self.incidents = incidents
     self.alarms = alarms
     self.ingestConnected = ingestConnected
+    self.warnings = warnings
+    self.sweeperStopped = sweeperStopped
   }
 
   /// What one service may see of it.
   package func restricted(to services: Set<ServiceID>) -> WallState {
     WallState(
       incidents: incidents.filter { services.contains($0.service) },
-      alarms: alarms.filter { services.contains($0.service) }, ingestConnected: ingestConnected)
+      alarms: alarms.filter { services.contains($0.service) }, ingestConnected: ingestConnected,
+      warnings: warnings.filter { services.contains($0.service) }, sweeperStopped: sweeperStopped)
   }
 }
 

@@ -78,6 +78,10 @@ package enum JournalCall: Equatable, Sendable, Codable {
   case tile(level: Int, index: UInt64, width: Int)
   case proof(position: UInt64)
   case consistency(from: UInt64, to: UInt64)
+  /// For the console's own use: the newest checkpoint, and that it goes on from an older size.
+  case forWitness(old: UInt64)
+  /// For the console's own use: a checkpoint with the witness's signature.
+  case cosigned(note: String)
   /// Holds some entries of the index against the files, from a position on.
   case compare(from: UInt64)
 }
@@ -88,6 +92,7 @@ package enum JournalReply: Equatable, Sendable, Codable {
   /// Lines of position, blank, entry; and where to go on, or nil at the end.
   case entries(String, next: UInt64?, services: [ServiceID])
   case bytes(Blob)
+  case forWitness(size: UInt64, note: String, proof: [String])
   /// Positions where the index is not what the files say, and where to go on.
   case differences([UInt64], next: UInt64?)
 }

@@ -43,6 +43,8 @@ struct Settings: Sendable {
   var oidcCAPath: String?
   /// Where checkpoints are copied to every minute; nil: nowhere.
   var publishFolder: String?
+  /// A witness of the checkpoints (C2SP tlog-witness); nil: none.
+  var witnessURL: String?
 
   var footageFolder: String { dataFolder + "/footage" }
   var journalFolder: String { dataFolder + "/journal" }
@@ -92,7 +94,8 @@ struct Settings: Sendable {
       oidcClientSecretPath: config.string(forKey: "oidc.client.secretFile"),
       oidcConsoleURL: config.string(
         forKey: "oidc.console", default: "https://localhost:\(try port(config, "console.port", 8443))"),
-      oidcCAPath: config.string(forKey: "oidc.ca"), publishFolder: config.string(forKey: "journal.publish"))
+      oidcCAPath: config.string(forKey: "oidc.ca"), publishFolder: config.string(forKey: "journal.publish"),
+      witnessURL: config.string(forKey: "journal.witness").flatMap { $0.isEmpty ? nil : $0 })
     guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
       throw Invalid(

@@ -117,3 +117,37 @@ def test_an_extracted_mp4_plays_in_a_browser(world, cameras, browser):
     time.sleep(1)
     second = browser.execute_script(state)
     assert second[0] > first[0] + 0.5 and second[2] is None
+
+
+def test_a_first_log_in_sets_up_a_second_factor_and_closing_asks_its_questions(world, cameras, browser):
+    from test_law import totp
+    world.admin("account", "--name", "nouvelle", "--agent", world.person("M-60", "Nouvelle"))
+    world.accredit("chef", "nouvelle", "operator", world.service)
+    camera = world.new_camera()
+    cameras(camera, 40)
+    recording = world.incident(camera)["recording"]
+    log_in(browser, "nouvelle")
+    card = tile(browser, camera)
+    press(browser, card, ".close")
+    browser.switch_to.alert.accept()
+    dialog = browser.find_element(By.ID, "closing")
+    until(dialog.is_displayed)
+    dialog.find_element(By.NAME, "place").send_keys("place de la République")
+    Select(dialog.find_element(By.NAME, "informed")).select_by_value("no")
+    dialog.find_element(By.NAME, "reason").send_keys("personne inconsciente")
+    screenshot(browser, "closing")
+    dialog.find_element(By.CSS_SELECTOR, "button[value=go]").click()
+    row = until(lambda: [r for r in world.rows(recording=recording) if r.get("place") == "place de la République"])[0]
+    assert row["informed"] is False
+    # The same account under the rule that is the default: nothing before the second factor.
+    strict = browser.execute_async_script(
+        "const done = arguments[0]; fetch('/api/v1/session').then(r => r.json()).then(s => done(s.needsSecondFactor))")
+    assert strict is False
+    secret = world.session("nouvelle").call("POST", "/session/second-factor").json()["secret"]
+    world.session("nouvelle").call("PUT", "/session/second-factor", json={"code": totp(secret)})
+    browser.find_element(By.ID, "logout").click()
+    log_in(browser, "nouvelle")
+    field = until(lambda: (lambda f: f if f.is_displayed() else None)(browser.find_element(By.CSS_SELECTOR, "#code input")))
+    field.send_keys(totp(secret, time.time() + 30))
+    browser.find_element(By.CSS_SELECTOR, "#login button").click()
+    until(lambda: browser.find_element(By.ID, "logout").is_displayed())

@@ -88,12 +88,26 @@ struct WallShape: Encodable {
     var canIssue: Bool
   }
 
+  struct Warning: Encodable {
+    var recording: String
+    var reference: String
+    var term: String
+  }
+
   var ingestConnected: Bool
   var incidents: [Incident]
   var alarms: [Alarm]
+  /// Recordings of open procedures that will be erased soon and that nothing holds.
+  var warnings: [Warning]
+  /// Why nothing is erased, where the sweeper asks.
+  var sweeperStopped: String?
 
   init(_ wall: WallState) {
     ingestConnected = wall.ingestConnected
+    sweeperStopped = wall.sweeperStopped
+    warnings = wall.warnings.map {
+      Warning(recording: $0.recording.rawValue, reference: $0.reference, term: $0.termDay.description)
+    }
     incidents = wall.incidents.map { card in
       Incident(
         incident: card.incident.rawValue, recording: card.recording.rawValue, service: card.service.rawValue,

@@ -32,6 +32,8 @@ function leave() {
   for (const tile of tiles.values()) tile.remove();
   tiles.clear();
   $('#alarms').replaceChildren();
+  $('#notices').replaceChildren();
+  $('#second-factor').hidden = true; $('#recovery').hidden = true; $('#code').hidden = true;
   $('#login').hidden = false; $('#logout').hidden = true; $('#empty').hidden = true; $('#who').textContent = '';
   $('#login input[name=name]').focus();
 }
@@ -40,7 +42,15 @@ async function enter(info) {
   session = info;
   $('#login').hidden = true; $('#logout').hidden = false;
   $('#who').textContent = `${info.agent} (${info.name})`;
-  follow();
+  if (info.needsSecondFactor) await setUpSecondFactor(); else follow();
+}
+
+async function setUpSecondFactor() {
+  const { uri, secret } = await call('POST', '/session/second-factor');
+  $('#factor-uri').href = uri;
+  $('#factor-secret').textContent = secret.match(/.{1,4}/g).join(' ');
+  $('#second-factor').hidden = false;
+  $('#second-factor input').focus();
 }
 
 async function follow() {
@@ -82,6 +92,16 @@ function show(state) {
   }
   $('#empty').hidden = state.incidents.length > 0;
   showAlarms(state.alarms);
+  showNotices(state);
+}
+
+function showNotices(state) {
+  const texts = state.warnings.map((w) => `Procédure ${w.reference} : l'enregistrement ${w.recording} sera effacé le ${w.term} et n'est pas conservé · will be erased`);
+  if (state.sweeperStopped) texts.unshift(`Effacement arrêté : ${state.sweeperStopped}`);
+  const section = $('#notices');
+  if (section.dataset.shown === texts.join('\n')) return;
+  section.dataset.shown = texts.join('\n');
+  section.replaceChildren(...texts.map((text) => { const p = document.createElement('p'); p.className = 'notice'; p.textContent = text; return p; }));
 }
 
 function showAlarms(alarms) {
@@ -128,8 +148,9 @@ class Tile {
     this.video = $('video', this.element);
     $('.watch', this.element).addEventListener('click', () => this.toggle());
     $('.close', this.element).addEventListener('click', () => {
-      if (confirm("Clore l'incident ? L'enregistrement s'arrête. · Close the incident?")) act(() => call('POST', `/incidents/${this.incident.incident}/close`));
+      if (confirm("Clore l'incident ? L'enregistrement s'arrête. · Close the incident?")) act(() => this.close());
     });
+    $('.confirm', this.element).addEventListener('click', () => act(() => call('POST', `/incidents/${this.incident.incident}/confirmation`)));
     $('.declare', this.element).addEventListener('click', () => this.declare());
     $('.end-threat', this.element).addEventListener('click', () => act(() => call('DELETE', `/incidents/${this.incident.incident}/threat`)));
     $('#wall').append(this.element);
@@ -145,6 +166,7 @@ class Tile {
     if (incident.overdue) parts.push('ouvert depuis plus de 4 h : à confirmer ou à clore');
     $('.facts', e).textContent = parts.join(' · ');
     $('.threat', e).textContent = incident.threat ? `MENACE DÉCLARÉE : ${incident.threatGround}` : '';
+    $('.confirm', e).hidden = !incident.overdue;
     $('.declare', e).hidden = Boolean(incident.threat);
     $('.end-threat', e).hidden = !incident.threat;
     if (!incident.threat && this.player) this.player.finish('Menace levée : direct terminé · live ended');
@@ -173,6 +195,24 @@ class Tile {
     };
     dialog.showModal();
   }
+  async close() {
+    const { incident, recording } = this.incident;
+    await call('POST', `/incidents/${incident}/close`);
+    const dialog = $('#closing');
+    $('form', dialog).reset();
+    dialog.returnValue = '';
+    dialog.onclose = () => {
+      if (dialog.returnValue !== 'go') return;
+      const form = new FormData($('form', dialog));
+      const answers = {};
+      if (form.get('place')) answers.place = form.get('place');
+      if (form.get('informed')) answers.informed = form.get('informed') === 'yes';
+      if (form.get('reason')) answers.notInformedReason = form.get('reason');
+      if (form.get('medical')) answers.medicalSecret = true;
+      act(() => call('POST', `/recordings/${recording}/closing`, answers));
+    };
+    dialog.showModal();
+  }
   remove() { if (this.player) this.player.stop(); this.element.remove(); }
 }
 
@@ -180,8 +220,27 @@ $('#login').addEventListener('submit', async (event) => {
   event.preventDefault();
   const form = new FormData(event.target);
   $('#login-error').textContent = '';
-  try { await enter(await call('POST', '/session', { name: form.get('name'), password: form.get('password') })); event.target.reset(); }
-  catch (error) { $('#login-error').textContent = error.message; }
+  const credentials = { name: form.get('name'), password: form.get('password') };
+  if (form.get('code')) credentials.code = form.get('code');
+  try { await enter(await call('POST', '/session', credentials)); event.target.reset(); $('#code').hidden = true; }
+  catch (error) {
+    $('#login-error').textContent = error.message;
+    if (error.code === 'code-required') { $('#code').hidden = false; $('#code input').focus(); }
+  }
 });
+$('#second-factor').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  $('#factor-error').textContent = '';
+  try {
+    const { recoveryCodes } = await call('PUT', '/session/second-factor', { code: new FormData(event.target).get('code') });
+    event.target.reset();
+    event.target.hidden = true;
+    $('#factor-secret').textContent = ''; $('#factor-uri').removeAttribute('href');
+    $('#recovery-codes').replaceChildren(...recoveryCodes.map((code) => { const item = document.createElement('li'); item.textContent = code; return item; }));
+    $('#recovery').hidden = false;
+  } catch (error) { $('#factor-error').textContent = error.message; }
+});
+$('#recovery-done').addEventListener('click', () => { $('#recovery-codes').replaceChildren(); $('#recovery').hidden = true; follow(); });
+call('GET', '/session/ways').then((ways) => { $('#provider').hidden = !ways.provider; }).catch(() => {});
 $('#logout').addEventListener('click', () => act(async () => { await call('DELETE', '/session'); leave(); }));
 call('GET', '/session').then(enter).catch(leave);

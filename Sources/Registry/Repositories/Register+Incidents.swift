@@ -119,8 +119,7 @@ extension Register {
       try connection.query(
         """
         UPDATE recording SET state = 'closed', ended_at = greatest(started_at, at_us($2)), damage_count = $3,
-          size_bytes = (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s
-            JOIN recording_part p ON p.id = s.part_id AND p.term_day = s.term_day WHERE p.recording_id = recording.id)
+          size_bytes = (SELECT coalesce(sum(p.media_bytes), 0) FROM recording_part p WHERE p.recording_id = recording.id)
         WHERE id = $1 AND state = 'open'
         """, [.text(closed.recording.rawValue), closed.at.sql, .integer(closed.damage)])
     }
@@ -160,10 +159,10 @@ extension Register {
           .bytes(segment.chainHead), .bytes(segment.chunkTable),
         ])
       try connection.query(
-        "UPDATE recording_part SET chunk_count = $2, chain_head = $3, file_bytes = $4 WHERE id = $1 AND chunk_count < $2",
+        "UPDATE recording_part SET chunk_count = $2, chain_head = $3, file_bytes = $4, media_bytes = media_bytes + $5 WHERE id = $1 AND chunk_count < $2",
         [
           .text(segment.part.rawValue), .integer(segment.lastChunk + 1), .bytes(segment.chainHead),
-          .integer(segment.fileOffset + segment.file_bytes),
+          .integer(segment.fileOffset + segment.file_bytes), .integer(segment.media_bytes),
         ])
     }
   }

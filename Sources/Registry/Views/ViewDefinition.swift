@@ -144,7 +144,7 @@ extension ViewDefinition {
       Column("from", .time, "us(page.started_at)"), Column("to", .time, "us(page.ended_at)"),
       Column(
         "size_bytes", .integer,
-        "CASE WHEN page.state = 'open' THEN (SELECT coalesce(sum(g.media_bytes), 0) FROM segment g JOIN recording_part p ON p.id = g.part_id AND p.term_day = g.term_day WHERE p.recording_id = page.id) ELSE page.size_bytes END"
+        "CASE WHEN page.state = 'open' THEN (SELECT coalesce(sum(p.media_bytes), 0) FROM recording_part p WHERE p.recording_id = page.id) ELSE page.size_bytes END"
       ),
       Column(
         "gaps", .integer,

@@ -16,7 +16,8 @@ enum ConsoleRole {
         host: settings.consoleHost, port: settings.consolePort, deviceHost: settings.deviceHost,
         devicePort: settings.devicePort, certificatePath: settings.certificatePath,
         keyPath: settings.certificateKeyPath, footageRoot: settings.footageFolder,
-        imagingProgram: imaging ? settings.imagingProgram : nil, provider: try settings.provider()),
+        imagingProgram: imaging ? settings.imagingProgram : nil, provider: try settings.provider(),
+        witnessURL: settings.witnessURL),
       keeper: SeamClient(client: http, socketPath: settings.keeperForConsole, peer: "keeper"),
       ingest: SeamClient(client: http, socketPath: settings.ingestForConsole, peer: "ingest"), logger: logger)
     do { try await console.run() } catch {
