@@ -12,6 +12,8 @@ package import Vault
 package struct CheckpointPublisher: Sendable {
   /// Between two looks.
   static let interval: Duration = .seconds(60)
+  /// While there is none yet.
+  static let first: Duration = .seconds(2)
 
   private let journal: JournalFolder
   private let target: String
@@ -29,7 +31,7 @@ package struct CheckpointPublisher: Sendable {
       do { last = try publish(after: last) } catch {
         logger.error("a checkpoint could not be published", metadata: ["error": "\(error)"])
       }
-      try await Task.sleep(for: Self.interval)
+      try await Task.sleep(for: last == nil ? Self.first : Self.interval)
     }
   }
 

@@ -104,7 +104,8 @@ def test_a_witness_follows_from_size_to_size(watched, witness):
         watched.kill("console")
         until(lambda: witness.size > before, 30)
     assert not witness.faults and witness.seen == sorted(witness.seen)
-    assert "witness.example" in (watched.data / "journal/witnessed").read_text()
+    kept = watched.data / "journal/witnessed"
+    until(lambda: kept.exists() and "witness.example" in kept.read_text(), 10)
 
 
 def test_checkpoints_are_copied_to_a_folder(watched):
