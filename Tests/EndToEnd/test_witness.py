@@ -50,11 +50,12 @@ class Witness:
 
             def do_POST(self):
                 text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                status, body = witness.take(text)
+                status, answer = witness.take(text)
+                body = answer.encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write(body)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
