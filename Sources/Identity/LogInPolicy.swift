@@ -9,12 +9,6 @@ package enum LogInPolicy {
   package static let sessionAbsolute_s: Int64 = 12 * 3600
   package static let sessionIdle_s: Int64 = 3600
 
-  /// State after a wrong password.
-  package static func afterFailure(attempts: Int, at now: UTCTime) -> (attempts: Int, lockedUntil: UTCTime?) {
-    let next = attempts + 1
-    return next >= attemptsBeforeLock ? (0, now.adding(seconds: lock_s)) : (next, nil)
-  }
-
   package static func isLocked(until: UTCTime?, at now: UTCTime) -> Bool { until.map { now < $0 } ?? false }
 }
 
@@ -31,7 +25,7 @@ package enum AccountName {
 /// Failed log-ins per address: a bounded count in windows of a minute. A whole post may share one address, so
 /// log-ins that succeed do not count.
 package struct AddressLimiter: Sendable {
-  package static let triesPerMinute = 20
+  package static let triesPerMinute = 40
   private static let maximumAddresses = 10_000
 
   private var counts: [String: Int] = [:]
@@ -39,16 +33,17 @@ package struct AddressLimiter: Sendable {
 
   package init() {}
 
-  /// Whether this address may try once more.
-  package mutating func allows(_ address: String, at now: UTCTime) -> Bool {
+  /// Whether this address may try once more; a try counts from its beginning, so that many at once are many.
+  package mutating func begins(_ address: String, at now: UTCTime) -> Bool {
     turn(at: now)
-    return counts[address, default: 0] < Self.triesPerMinute
+    guard counts[address, default: 0] < Self.triesPerMinute else { return false }
+    counts[address, default: 0] += 1
+    return true
   }
 
-  /// A try of this address failed.
-  package mutating func failed(_ address: String, at now: UTCTime) {
-    turn(at: now)
-    counts[address, default: 0] += 1
+  /// A try that was begun succeeded, and does not count.
+  package mutating func succeeded(_ address: String) {
+    if let count = counts[address], count > 0 { counts[address] = count - 1 }
   }
 
   private mutating func turn(at now: UTCTime) {

@@ -15,14 +15,25 @@ extension Keeper {
       if case .refused(let refusal) = try may(actor, request.call.act, anyObject(), at: clock()) {
         throw Problem(refusal)
       }
-      return try await carryOut(request.call, by: actor.name, facts: [:])
-    } catch is VaultError { throw Problem.journalUnwritable }
+      return try await scribe.tracing { try await self.carryOut(request.call, by: actor.name, facts: [:]) }
+    } catch is VaultError {
+      throw Problem.journalUnwritable
+    } catch let problem as Problem where problem.article != nil {
+      // LOG-3: what is refused on the machine is journalled as well.
+      try await scribe.write(
+        .modification, "administer.refused", author: actor.name, service: nil,
+        [
+          "code": .string(problem.code), "article": .string(problem.article ?? ""), "result": .string("refused"),
+        ])
+      throw problem
+    }
   }
 
   /// By an accredited administrator, through the console: only what concerns a service of theirs.
   func administer(_ person: Person, _ call: AdminCall) async throws -> AdminReply {
     guard let service = try service(of: call) else {
-      throw Problem(
+      throw try await refused(
+        person, "administer", person.account.agent.service,
         Refusal(
           code: "on-the-machine-only", article: "CSI L241-1 al. 4",
           sentence:
@@ -206,6 +217,17 @@ extension Keeper {
       witnesses.append(
         try await authenticate(
           witness.account, witness.password, witness.code, peer: "ceremony", act: "ceremony"))
+    }
+    if settings.secondFactorRequired {
+      // A password alone may be the administrator's own doing.
+      guard witnesses.allSatisfy({ $0.secondFactor?.isConfirmed ?? false }) else {
+        throw Problem(
+          Refusal(
+            code: "second-factor-missing", article: service.regime.articles.access,
+            sentence:
+              "Refusé : chacune des deux personnes doit avoir activé son second facteur. (Both need their second factor.)"
+          ))
+      }
     }
     let persons = Set(witnesses.map(\.agent.id) + [candidate.agent.id])
     guard persons.count == 3 else {

@@ -6,7 +6,7 @@ internal import Vault
 /// What people and cameras ask through the console.
 extension Keeper {
   package func answer(_ call: ConsoleCall) async throws -> ConsoleReply {
-    do { return try await perform(call) } catch is VaultError {
+    do { return try await scribe.tracing { try await self.perform(call) } } catch is VaultError {
       // P7: the journal or the keys cannot be written.
       throw Problem.journalUnwritable
     } catch  where store.isUnavailable(error) {
@@ -26,6 +26,11 @@ extension Keeper {
     case .session(let token): return .session(try await session(token, mayBeLimited: true).info)
     case .beginSecondFactor(let token): return try await beginSecondFactor(token)
     case .confirmSecondFactor(let token, let code): return try await confirmSecondFactor(token, code)
+    case .changePassword(let token, let old, let new): return try await changePassword(token, old, new)
+    case .seeWall(let token):
+      let person = try await session(token)
+      _ = try await granted(person, .seeWall)
+      return .session(person.info)
     case .joinLive(let token, let recording): return try await joinLive(try await session(token), recording)
     case .leave(let viewing):
       try await leave(viewing, cause: "left")

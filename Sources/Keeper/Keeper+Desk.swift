@@ -6,7 +6,9 @@ internal import Seams
 /// What is done at a desk: rights, regimes, incidents' questions, requests.
 extension Keeper {
   func desk(_ person: Person, _ call: DeskCall) async throws -> DeskReply {
-    do { return try await perform(person, call) } catch let refusal as Refusal { throw Problem(refusal) }
+    do { return try await perform(person, call) } catch let refusal as Refusal {
+      throw try await refused(person, "desk", service(of: call) ?? person.account.agent.service, refusal)
+    }
   }
 
   private func perform(_ person: Person, _ call: DeskCall) async throws -> DeskReply {
@@ -40,6 +42,14 @@ extension Keeper {
     case .completeness(let from, let to): return try await completeness(person, from, to)
     case .report(let service, let year): return try await report(person, service, year)
     case .rights: return .text(RightsMatrix.guide)
+    }
+  }
+
+  /// The service that an act names itself.
+  private func service(of call: DeskCall) -> ServiceID? {
+    switch call {
+    case .accredit(_, let service, _, _, _, _), .changeRegime(let service, _, _): services[service]?.id
+    default: nil
     }
   }
 
@@ -102,7 +112,9 @@ extension Keeper {
     try await record(
       .modification, "accreditation.ended", person, basis, known.service,
       ["ended": .string(id.rawValue), "ended_role": .string(known.role.rawValue), "end_act": .string(reference)])
+    await cutViewings(of: known.account, in: known.service, cause: "accreditation-ended")
     try await store.endAccreditation(id, by: person.account.name, act: reference, at: clock())
+    // Whoever joined in between is out as well.
     await cutViewings(of: known.account, in: known.service, cause: "accreditation-ended")
     return .done
   }
@@ -137,8 +149,14 @@ extension Keeper {
         "live_sound": .bool(next.liveSound), "command_room_may_declare": .bool(next.commandRoomMayDeclare),
         "wearer_may_extract": .bool(next.wearerMayExtract), "act": .string(reference),
       ])
-    let shortened = try await store.setRegime(of: service, next)
+    // At once: what is opened from here on has the new term, whatever the register takes to follow.
+    guard services[service]?.regime.version == current.version else {
+      throw Problem(
+        409, "changed-meanwhile", "Déjà changé (Changed meanwhile)",
+        "Le régime vient de changer : recommencez. (Start again.)")
+    }
     services[service]?.regime = next
+    let shortened = try await store.setRegime(of: service, next)
     for camera in cameras.values where camera.service == service { publish(camera) }
     if current.liveSound != next.liveSound {
       // LIVE-8: running sound is cut; a viewer who joins anew has the new regime's.

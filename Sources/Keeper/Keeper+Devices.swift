@@ -35,6 +35,7 @@ extension Keeper {
 
   func refusals(_ person: Person, _ limit: Int) async throws -> ConsoleReply {
     let services = try await granted(person, .readRefusals)
+    try await journalRead("refusals.read", person, services, [:])
     return .refusals(try await store.refusals(of: services, limit: max(1, min(limit, 1000))))
   }
 
@@ -63,7 +64,7 @@ extension Keeper {
         409, "no-incident", "Aucun incident (No incident)",
         "Cette caméra n'a pas d'incident ouvert. (This camera has no open incident.)")
     }
-    try device(.closeIncident, incident)
+    try await device(.closeIncident, incident)
     try await requestClose(
       incident.entry.id, .closedByWearer, by: incident.agent?.matricule ?? camera.id.rawValue)
     return .done
@@ -75,7 +76,7 @@ extension Keeper {
         409, "no-incident", "Aucun incident (No incident)",
         "Cette caméra n'a pas d'incident ouvert : lancez l'enregistrement d'abord. (Start recording first.)")
     }
-    try device(.declareThreat, incident)
+    try await device(.declareThreat, incident)
     guard incident.threat == nil else { return .done }
     try await declare(
       ground, incident: incident.entry.id, origin: .wearer,
@@ -84,9 +85,15 @@ extension Keeper {
   }
 
   /// The wearer's own acts rest on the text, not on an accreditation; the doctrine is asked all the same.
-  private func device(_ act: Act, _ incident: ActiveIncident) throws {
-    if case .refused(let refusal) = may(Actor(.device), act, try object(incident), at: clock()) {
-      throw Problem(refusal)
-    }
+  func device(_ act: Act, _ incident: ActiveIncident) async throws {
+    guard case .refused(let refusal) = may(Actor(.device), act, try object(incident), at: clock()) else { return }
+    try await scribe.write(
+      .modification, "\(act.rawValue).refused", author: "camera:\(incident.entry.camera)",
+      service: incident.entry.service,
+      [
+        "incident": .string(incident.entry.id.rawValue), "code": .string(refusal.code),
+        "article": .string(refusal.article), "result": .string("refused"),
+      ])
+    throw Problem(refusal)
   }
 }

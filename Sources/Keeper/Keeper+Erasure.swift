@@ -14,9 +14,16 @@ extension Keeper: ErasureSteps {
     var overdue = 0
     var stopped: String?
     var isRunning = false
+    /// A person's word for the clock stands in for its discipline until then.
+    var confirmedUntil: MonotonicTime?
     /// Whether the memory of the time before this start was read.
     var isLoaded = false
   }
+
+  /// How long after a start a clock that is not synchronised yet is waited for.
+  static let synchronisation_s: Int64 = 600
+  /// How long a person's word for the clock stands.
+  static let confirmation_s: Int64 = 7 * 86_400
 
   /// Erases what is due today in legal time, where the clock can be trusted; and what the law orders, always.
   func sweep(orderedOnly: Bool = false) async throws -> SweepReport {
@@ -24,13 +31,15 @@ extension Keeper: ErasureSteps {
     sweeper.isRunning = true
     defer { sweeper.isRunning = false }
     let now = clock()
-    // An order of the law does not hang on the date: every part of it is taken before any term is looked at.
-    let day = orderedOnly ? LocalDate(year: 1970, month: 1, day: 2) : calendar.day(of: now)
+    let passes = Sweeper(steps: self, pause: settings.sweepPause, logger: logger)
+    // What the law orders, and what was begun, does not hang on the date: no clock stops it.
+    var report = try await passes.sweep(on: LocalDate(year: 1970, month: 1, day: 2))
     if !orderedOnly {
-      guard try await clockHolds(now) else { return SweepReport(erased: 0, overdue: sweeper.overdue) }
-    }
-    let report = try await Sweeper(steps: self, pause: settings.sweepPause, logger: logger).sweep(on: day)
-    if !orderedOnly {
+      guard try await clockHolds(now) else { return SweepReport(erased: report.erased, overdue: sweeper.overdue) }
+      let day = calendar.day(of: now)
+      let ordered = report.erased
+      report = try await passes.sweep(on: day)
+      report.erased += ordered
       sweeper.overdue = report.overdue
       try await destroyLeftKeys(on: day)
       sweeper.lastRun = now
@@ -51,7 +60,11 @@ extension Keeper: ErasureSteps {
       sweeper.isLoaded = true
     }
     let memory = sweeper.lastRun.map { SweepGate.Memory(wall: $0, monotonic: sweeper.lastMonotonic) }
-    switch SweepGate.judge(memory, wall: now, monotonic: monotonic(), isSynchronised: settings.clockIsSynchronised()) {
+    let isConfirmed = sweeper.confirmedUntil.map { monotonic() < $0 } ?? false
+    let isSynchronised = isConfirmed || settings.clockIsSynchronised()
+    // After a start the system is given its time to synchronise before anybody is asked.
+    if !isSynchronised, monotonic().since(startedAt) < Self.synchronisation_s * 1_000_000 { return false }
+    switch SweepGate.judge(memory, wall: now, monotonic: monotonic(), isSynchronised: isSynchronised) {
     case .go where sweeper.stopped == nil: return true
     case .go: return false
     case .stop(let reason):
@@ -66,11 +79,26 @@ extension Keeper: ErasureSteps {
     }
   }
 
+  /// The register came back older than the journal: holds may be missing in it, so nothing is erased before a person
+  /// has looked.
+  package func stopSweeper(behind entries: UInt64) async throws {
+    let reason =
+      "la base avait \(entries) entrées de retard sur le journal : vérifiez les conservations, puis confirmez (restored database: check the holds)"
+    try await scribe.write(
+      .statement, "sweeper.stopped", author: "sweeper", service: nil, ["reason": .string(reason)])
+    sweeper.isLoaded = true
+    sweeper.stopped = reason
+    sweeper.lastRun = clock()
+    sweeper.lastMonotonic = monotonic()
+    try await store.setSweeperClock(clock(), stoppedSince: clock(), reason: reason)
+  }
+
   /// A person has looked at the clock: what it says now is true.
   func confirmClock(by author: String) async throws {
     try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, [:])
     sweeper.isLoaded = true
     sweeper.stopped = nil
+    sweeper.confirmedUntil = monotonic().adding(seconds: Self.confirmation_s)
     sweeper.lastRun = clock()
     sweeper.lastMonotonic = monotonic()
     try await store.setSweeperClock(clock(), stoppedSince: nil, reason: nil)
@@ -101,7 +129,9 @@ extension Keeper: ErasureSteps {
       // RET-5, RET-6: the doctrine is asked before anything is lost, for each.
       if order == nil {
         var object = try object(in: row.service)
-        object.phase = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) ? .due : .closed
+        // Begun before a stop, it is only finished: its key is gone.
+        let isDue = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) || row.keyName == nil
+        object.phase = isDue ? .due : .closed
         if case .refused(let refusal) = may(Actor(.sweeper), .eraseAtTerm, object, at: clock()) {
           logger.error("not erased", metadata: ["part": "\(row.part)", "code": "\(refusal.code)"])
           continue
@@ -120,7 +150,9 @@ extension Keeper: ErasureSteps {
   }
 
   package func destroyKey(_ part: DuePart) async throws {
-    try await store.beginErasure(of: part.part)
+    guard try await store.beginErasure(of: part.part) else {
+      throw Problem(409, "held", "Conservé (Held)", "Une conservation a été placée entre-temps. (A hold was placed.)")
+    }
     // Begun before a stop: its key's name is gone from the register, and may be either.
     try keys.destroyDayKey(service: part.service.rawValue, day: Self.heldKeyName(part.part))
     // A day's key goes when its term has come: until then it may wrap parts that nobody has told of yet.

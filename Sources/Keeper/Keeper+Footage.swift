@@ -66,8 +66,8 @@ extension Keeper {
   func nextDecodeCheck() async throws -> ConsoleReply {
     guard let recording = try await store.nextDecodeCheck() else { return .read(nil) }
     let parts = try await store.parts(of: recording)
-    if let service = parts.first?.0.service,
-      case .refused(let refusal) = may(Actor(.decodeCheck), .checkFootage, try object(in: service), at: clock())
+    if case .refused(let refusal) = may(
+      Actor(.decodeCheck), .checkFootage, try object(try await known(recording)), at: clock())
     {
       throw Problem(refusal)
     }
@@ -83,6 +83,7 @@ extension Keeper {
 
   func indexFacts(_ person: Person) async throws -> ConsoleReply {
     let services = try await granted(person, .checkFootage)
+    try await journalRead("footage.checked", person, services, [:])
     return .indexFacts(
       try await store.partFacts(of: services).map { row in
         PartIndexFacts(

@@ -75,7 +75,12 @@ extension Keeper {
           part: UUIDText.binary(part.id.rawValue) ?? []), name: name
       )
     }
-    try await store.place(hold, keys: rewrapped)
+    guard try await store.place(hold, keys: rewrapped) else {
+      throw Problem(
+        409, "being-erased", "Effacement en cours (Being erased)",
+        "L'effacement de cet enregistrement est ordonné ou a commencé : il ne peut plus être conservé. (Its erasure is ordered or has begun.)"
+      )
+    }
     return .created(hold.id.rawValue)
   }
 
@@ -142,7 +147,8 @@ extension Keeper {
         "first": .string(order.proposedBy),
       ]) { $1 })
     try await store.confirm(order.id, by: person.account.name, at: clock())
-    _ = try await sweep(orderedOnly: true)
+    // A pass that is running takes it too, or the next one does: it is ordered from now on.
+    do { _ = try await sweep(orderedOnly: true) } catch let problem as Problem where problem.status == 503 {}
     return .done
   }
 
@@ -163,9 +169,8 @@ extension Keeper {
   /// What would be erased by a day, and what a procedure would lose by it.
   func plan(_ person: Person, _ until: LocalDate) async throws -> DeskReply {
     let services = try await granted(person, .readRegister)
-    try await scribe.write(
-      .consultation, "register.read", author: person.account.name, service: services.first,
-      ["view": .string("retention-plan"), "until": .string(until.description)])
+    try await journalRead(
+      "register.read", person, services, ["view": .string("retention-plan"), "until": .string(until.description)])
     return .plan(
       try await store.planned(until: until, services: services, limit: 5000),
       warnings: try await store.termWarnings(until: until, services: services))

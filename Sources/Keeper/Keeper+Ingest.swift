@@ -60,13 +60,16 @@ extension Keeper {
     case .incidentOpened(let entry, let threat, let peer):
       try await opened(number, entry, threat: threat, peer: peer)
     case .partOpened(let part):
-      guard let service = services[part.service] else { return }
+      guard services[part.service] != nil else { return }
       try await journalOnce(
         number, .collection, "part.opened", author: "ingest", service: part.service,
         [
           "recording": .string(part.recording.rawValue), "part": .string(part.part.rawValue),
           "day": .string(part.localDay.description),
         ])
+      partService[part.part] = part.service
+      // The regime of now, read after the wait: a change meanwhile shortens this one too.
+      guard let service = services[part.service] else { return }
       try await store.open(entry(of: part, service))
     case .streamJoined(let incident, let recording, let epoch, let at, let peer):
       active[incident]?.streaming = true
@@ -89,7 +92,7 @@ extension Keeper {
       try await store.insert(segment)
     case .gap(let gap):
       try await journalOnce(
-        number, .collection, "recording.gap", author: "ingest", service: nil,
+        number, .collection, "recording.gap", author: "ingest", service: partService[gap.part],
         [
           "part": .string(gap.part.rawValue), "from_us": .integer(gap.from.microseconds),
           "to_us": .integer(gap.to.microseconds), "cause": .string(gap.cause.rawValue),
@@ -101,8 +104,10 @@ extension Keeper {
         ["heads": .array(heads.map(Self.fact))])
     case .partClosed(let progress):
       try await journalOnce(
-        number, .collection, "part.closed", author: "ingest", service: nil, ["head": Self.fact(progress)])
+        number, .collection, "part.closed", author: "ingest", service: partService[progress.part],
+        ["head": Self.fact(progress)])
       try await store.close(progress)
+      partService[progress.part] = nil
     case .incidentClosed(let closed):
       try await ended(number, closed)
     case .refused(let refusal):
@@ -157,7 +162,9 @@ extension Keeper {
         "opened_us": .integer(entry.openedAt.microseconds), "peer": .string(peer),
       ])
     try await store.open(entry)
-    if let threat, active[entry.id]?.threat == nil, active[entry.id]?.closing == nil {
+    if let threat, let known = active[entry.id], known.threat == nil,
+      case .granted = may(Actor(.device), .declareThreat, try object(known), at: clock())
+    {
       try await declare(
         threat, incident: entry.id, origin: .wearer,
         author: active[entry.id]?.agent?.matricule ?? entry.agent.rawValue, reason: nil)

@@ -35,23 +35,25 @@ extension Keeper {
       }
       return .texts(proof.map { Base64.encode($0) })
     case .entries(let from, let limit):
-      try await scribe.write(
-        .consultation, "journal.read", author: person.account.name, service: services.first,
-        ["from": .integer(Int64(clamping: from)), "services": .array(services.map { .string($0.rawValue) })])
+      try await journalRead("journal.read", person, services, ["from": .integer(Int64(clamping: from))])
       return try entries(from: from, limit: limit, services)
     case .compare(let from):
       if from == 0 {
-        try await scribe.write(
-          .consultation, "journal.compared", author: person.account.name, service: services.first, [:])
+        try await journalRead("journal.compared", person, services, [:])
       }
       return try await compare(from: from)
     case .proof(let position):
       guard let bytes = try entry(position), let entry = JournalEntry(canonical: bytes),
         entry.service.map({ services.contains(ServiceID($0)) }) ?? true
-      else { throw Problem.notFound("L'entrée") }
-      try await scribe.write(
-        .consultation, "journal.read", author: person.account.name, service: services.first,
-        ["position": .integer(Int64(clamping: position))])
+      else {
+        if let other = try entry(position).flatMap({ JournalEntry(canonical: $0) })?.service.map({ ServiceID($0) }),
+          self.services[other] != nil
+        {
+          try await allow(person, .readJournal, try object(in: other))
+        }
+        throw Problem.notFound("L'entrée")
+      }
+      try await journalRead("journal.read", person, services, ["position": .integer(Int64(clamping: position))])
       guard let text = try? folder.proof(of: position) else {
         throw Problem.unavailable("Le point de contrôle signé")
       }

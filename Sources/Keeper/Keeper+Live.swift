@@ -33,17 +33,20 @@ extension Keeper {
     facts["reason"] = .string("live:\(threat.ground.rawValue)")
     try await scribe.write(.consultation, "viewing.joined", author: person.account.name, service: service, facts)
     // The state may have changed while the entry became durable.
+    // So may the right: the session, the accreditation, the attachment are asked again.
+    let again = try await session(hash: person.session)
     guard let still = active[incident.entry.id], still.live != nil else {
       object.phase = .closed
       object.live = nil
       if let still = active[incident.entry.id] { object = try self.object(still) }
-      _ = try await allow(person, .watchLive, object, subject)
+      _ = try await allow(again, .watchLive, object, subject)
       throw Problem.fault
     }
+    let standing = try await allow(again, .watchLive, try self.object(still), subject)
     viewings[viewing] = OpenViewing(
       recording: recording, account: person.account.id, name: person.account.name, service: service,
-      session: person.session, until: end(of: basis, person, still),
-      attachedAgent: basis.isAttachment ? person.account.agent.id : nil)
+      session: person.session, until: end(of: standing, again, still),
+      attachedAgent: standing.isAttachment ? person.account.agent.id : nil)
     publishWall()
     do {
       try await store.insertViewing(
@@ -124,7 +127,7 @@ extension Keeper {
   /// Until when a viewing may last: the accreditation, and where it rests on an attachment, that too.
   func end(of basis: Basis, _ person: Person, _ incident: ActiveIncident) -> UTCTime {
     let accreditation = basis.accreditation?.until ?? clock()
-    guard case .attachment = basis, let until = incident.attached[person.account.agent.id] else { return accreditation }
-    return min(accreditation, until)
+    guard case .attachment = basis else { return accreditation }
+    return min(accreditation, incident.attached[person.account.agent.id] ?? clock())
   }
 }

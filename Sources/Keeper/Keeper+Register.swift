@@ -7,6 +7,13 @@ internal import Seams
 extension Keeper {
   func register(_ person: Person, _ view: RegisterView, _ filter: RegisterFilter) async throws -> ConsoleReply {
     let services = try await granted(person, view == .journal ? .readJournal : .readRegister)
+    if let name = filter.values[.service],
+      let asked = services.contains(where: { $0.rawValue == name })
+        ? nil : self.services.values.first(where: { $0.id.rawValue == name || $0.name == name }),
+      !services.contains(asked.id)
+    {
+      try await allow(person, view == .journal ? .readJournal : .readRegister, try object(in: asked.id))
+    }
     let possible = store.filters(of: view)
     if let key = filter.values.keys.first(where: { !possible.contains($0) }) {
       throw Problem.badRequest(
@@ -25,8 +32,7 @@ extension Keeper {
     }
     if let from = filter.from { facts["from_us"] = .integer(from.microseconds) }
     if let to = filter.to { facts["to_us"] = .integer(to.microseconds) }
-    try await scribe.write(
-      .consultation, "register.read", author: person.account.name, service: services.first, facts)
+    try await journalRead("register.read", person, services, facts)
     let mark = mark()
     // The answer is true at the mark: the index is brought there first.
     try await scribe.bringIndexUp(store)
@@ -36,6 +42,15 @@ extension Keeper {
     return .register(page, mark)
   }
 
+  /// A reading is in the journal of each service that it was of (LOG-8).
+  func journalRead(
+    _ act: String, _ person: Person, _ services: [ServiceID], _ facts: [String: CanonicalJSON]
+  ) async throws {
+    for service in services {
+      try await scribe.write(.consultation, act, author: person.account.name, service: service, facts)
+    }
+  }
+
   // MARK: Completeness and report
 
   func completeness(_ person: Person, _ from: LocalDate, _ to: LocalDate) async throws -> DeskReply {
@@ -43,9 +58,7 @@ extension Keeper {
       throw Problem.badRequest("De « from » à « to », trois ans au plus. (At most three years.)")
     }
     let services = try await granted(person, .readRegister)
-    try await scribe.write(
-      .consultation, "register.read", author: person.account.name, service: services.first,
-      ["view": .string("completeness"), "services": .array(services.map { .string($0.rawValue) })])
+    try await journalRead("register.read", person, services, ["view": .string("completeness")])
     let yesterday = calendar.day(of: clock()).adding(days: -1)
     let mark = mark()
     let kept = try await store.page(

@@ -79,24 +79,37 @@ extension Keeper {
   /// The services of a person in which an act is granted; at least one, or its refusal.
   func granted(_ person: Person, _ act: Act) async throws -> [ServiceID] {
     var granted: [ServiceID] = []
-    var refused: (Refusal, ActObject)?
+    var last: (Refusal, ActObject)?
     for service in Set(person.actor.accreditations.map(\.service)) {
       let object = try object(in: service)
       switch may(person.actor, act, object, at: clock()) {
       case .granted: granted.append(service)
-      case .refused(let reason): refused = (reason, object)
+      case .refused(let reason): last = (reason, object)
       }
     }
     guard granted.isEmpty else { return granted.sorted { $0.rawValue < $1.rawValue } }
-    if let (refusal, object) = refused {
+    if let (refusal, object) = last {
       try await journal(refusal, of: person, act, object, [:])
       throw Problem(refusal)
     }
-    throw Problem(
+    throw try await self.refused(
+      person, act.rawValue, person.account.agent.service,
       Refusal(
         code: "no-accreditation", article: "CSI R241-3-1",
         sentence:
           "Refusé : ce compte n'a aucune habilitation. Demandez-la au chef de service. (No accreditation.)"))
+  }
+
+  /// Journals a refusal that the doctrine gives outside of ``may(_:_:_:at:)``; returns what is answered.
+  func refused(_ person: Person, _ act: String, _ service: ServiceID, _ refusal: Refusal) async throws -> Problem {
+    try await scribe.write(
+      .consultation, "\(act).refused", author: person.account.name, service: service,
+      [
+        "account": .string(person.account.id.rawValue), "matricule": .string(person.account.agent.matricule),
+        "rank": .string(person.account.agent.rank), "result": .string("refused"), "code": .string(refusal.code),
+        "article": .string(refusal.article),
+      ])
+    return Problem(refusal)
   }
 
   /// What LOG-3 keeps of the person who acts, as they are now.

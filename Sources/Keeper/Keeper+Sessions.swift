@@ -30,18 +30,21 @@ extension Keeper {
     _ name: String, _ password: String, _ code: String?, peer: String, act: String
   ) async throws -> AccountEntry {
     let now = clock()
-    guard addresses.limiter.allows(peer, at: now) else {
+    guard addresses.limiter.begins(peer, at: now) else {
       throw Problem(
         429, "too-many-tries", "Trop d'essais (Too many tries)",
         "Plus de \(AddressLimiter.triesPerMinute) essais par minute depuis cette adresse : attendez une minute. (Wait a minute.)"
       )
     }
     // A name that no account can have is looked up as none: it must not be cut at a zero byte on its way.
-    let account = AccountName.isValid(name) ? try await store.account(named: name) : nil
-    let hash = account?.passwordHash ?? PasswordHash.decoy
+    let isName = AccountName.isValid(name)
+    let hash = (isName ? try await store.account(named: name) : nil)?.passwordHash ?? PasswordHash.decoy
     let matches = await Self.onThread { PasswordHash.matches(password, hash) }
-    guard let account, !account.disabled, !LogInPolicy.isLocked(until: account.lockedUntil, at: now) else {
-      addresses.limiter.failed(peer, at: now)
+    // Read after the slow part: what other tries did meanwhile counts.
+    let account = isName ? try await store.account(named: name) : nil
+    guard let account, !account.disabled, account.passwordHash == hash,
+      !LogInPolicy.isLocked(until: account.lockedUntil, at: now)
+    else {
       try await scribe.write(
         .consultation, "\(act).refused", author: account?.name ?? "unknown", service: account?.agent.service,
         ["peer": .string(peer), "result": .string("refused")])
@@ -50,6 +53,7 @@ extension Keeper {
     guard matches else { throw try await failed(account, peer: peer, act: act, what: "password") }
     if account.secondFactor?.isConfirmed ?? false {
       guard let code, !code.isEmpty else {
+        addresses.limiter.succeeded(peer)
         throw Problem(
           401, "code-required", "Code demandé (Code required)",
           "Ce compte a un second facteur : donnez aussi le code à six chiffres, ou un code de secours. (A second factor is required.)"
@@ -59,21 +63,18 @@ extension Keeper {
         throw try await failed(account, peer: peer, act: act, what: "code")
       }
     }
-    if account.failedAttempts > 0 || account.lockedUntil != nil {
-      try await store.setLogInState(account.id, failedAttempts: 0, lockedUntil: nil)
-    }
+    if account.failedAttempts > 0 || account.lockedUntil != nil { try await store.clearFailures(account.id) }
+    addresses.limiter.succeeded(peer)
     return account
   }
 
   private func failed(_ account: AccountEntry, peer: String, act: String, what: String) async throws -> Problem {
-    let now = clock()
-    addresses.limiter.failed(peer, at: now)
-    let next = LogInPolicy.afterFailure(attempts: account.failedAttempts, at: now)
-    try await store.setLogInState(account.id, failedAttempts: next.attempts, lockedUntil: next.lockedUntil)
+    let isLocked = try await store.countFailure(
+      account.id, limit: LogInPolicy.attemptsBeforeLock, lockedUntil: clock().adding(seconds: LogInPolicy.lock_s))
     try await scribe.write(
       .consultation, "\(act).refused", author: account.name, service: account.agent.service,
       [
-        "peer": .string(peer), "locked": .bool(next.lockedUntil != nil), "wrong": .string(what),
+        "peer": .string(peer), "locked": .bool(isLocked), "wrong": .string(what),
         "result": .string("refused"),
       ])
     return wrongCredentials
@@ -105,7 +106,7 @@ extension Keeper {
     try await store.insertSession(
       Tokens.hash(token), account: account.id, isLimited: isLimited, at: now,
       until: now.adding(seconds: LogInPolicy.sessionAbsolute_s))
-    return .loggedIn(token: token, info(account, token: token, isLimited: isLimited))
+    return .loggedIn(token: token, info(account, csrf: Tokens.csrf(of: token), isLimited: isLimited))
   }
 
   /// A person whom a provider vouched for. Roles never come from there.
@@ -137,10 +138,15 @@ extension Keeper {
   }
 
   func session(_ token: String, mayBeLimited: Bool = false) async throws -> Person {
+    try await session(hash: Tokens.hash(token), csrf: Tokens.csrf(of: token), mayBeLimited: mayBeLimited)
+  }
+
+  /// A session by what is stored of it; its own value for changes is known to its holder only.
+  func session(hash: [UInt8], csrf: String = "", mayBeLimited: Bool = false) async throws -> Person {
     let now = clock()
     guard
       let found = try await store.useSession(
-        Tokens.hash(token), at: now, idleSince: now.adding(seconds: -LogInPolicy.sessionIdle_s)),
+        hash, at: now, idleSince: now.adding(seconds: -LogInPolicy.sessionIdle_s)),
       let account = try await store.account(found.account), !account.disabled
     else { throw Problem.unauthenticated }
     guard mayBeLimited || !found.isLimited else {
@@ -149,11 +155,11 @@ extension Keeper {
         "Ce compte doit d'abord activer un second facteur (code à six chiffres). (Set up a second factor first.)")
     }
     return Person(
-      account: account, actor: account.actor, info: info(account, token: token, isLimited: found.isLimited),
-      session: Tokens.hash(token), isLimited: found.isLimited)
+      account: account, actor: account.actor, info: info(account, csrf: csrf, isLimited: found.isLimited),
+      session: hash, isLimited: found.isLimited)
   }
 
-  private func info(_ account: AccountEntry, token: String, isLimited: Bool) -> SessionInfo {
+  private func info(_ account: AccountEntry, csrf: String, isLimited: Bool) -> SessionInfo {
     let wall = Set(account.accreditations.map(\.service)).filter { service in
       guard !isLimited, let object = try? object(in: service),
         case .granted = may(account.actor, .seeWall, object, at: clock())
@@ -162,7 +168,7 @@ extension Keeper {
     }
     return SessionInfo(
       account: account.id, name: account.name, agentName: account.agent.name,
-      accreditations: account.accreditations, csrf: Tokens.csrf(of: token),
+      accreditations: account.accreditations, csrf: csrf,
       wall: wall.sorted { $0.rawValue < $1.rawValue }, needsSecondFactor: isLimited)
   }
 
@@ -196,7 +202,7 @@ extension Keeper {
   func confirmSecondFactor(_ token: String, _ code: String) async throws -> ConsoleReply {
     let person = try await session(token, mayBeLimited: true)
     let now = clock()
-    guard addresses.limiter.allows(person.account.name, at: now) else {
+    guard addresses.limiter.begins(person.account.name, at: now) else {
       throw Problem(429, "too-many-tries", "Trop d'essais (Too many tries)", "Attendez une minute. (Wait a minute.)")
     }
     guard let factor = person.account.secondFactor, !factor.isConfirmed else {
@@ -206,7 +212,6 @@ extension Keeper {
     }
     let secret = try keys.open(factor.sealed, purpose: Self.secondFactorPurpose, subject: person.account.id.rawValue)
     guard let step = TimeCode.matchingStep(code.filter { !$0.isWhitespace }, secret, seconds: now.seconds) else {
-      addresses.limiter.failed(person.account.name, at: now)
       throw Problem(
         400, "wrong-code", "Code faux (Wrong code)",
         "Le code ne correspond pas ; vérifiez l'heure du téléphone. (The code does not match; check the phone's clock.)"
@@ -215,7 +220,28 @@ extension Keeper {
     let codes = TimeCode.newRecoveryCodes()
     try await scribe.write(
       .modification, "second-factor.confirmed", author: person.account.name, service: person.account.agent.service, [:])
-    try await store.confirmSecondFactor(person.account.id, step: step, recovery: codes.map(Tokens.hash), at: now)
+    try await store.confirmSecondFactor(
+      person.account.id, step: step, recovery: codes.map(Tokens.hash), session: person.session, at: now)
     return .recoveryCodes(codes)
+  }
+
+  /// A person's own password: the one the administrator gave does not stay theirs alone otherwise.
+  func changePassword(_ token: String, _ old: String, _ new: String) async throws -> ConsoleReply {
+    let person = try await session(token, mayBeLimited: true)
+    guard addresses.limiter.begins(person.account.name, at: clock()) else {
+      throw Problem(429, "too-many-tries", "Trop d'essais (Too many tries)", "Attendez une minute. (Wait a minute.)")
+    }
+    let hash = person.account.passwordHash
+    guard await Self.onThread({ PasswordHash.matches(old, hash) }) else { throw wrongCredentials }
+    guard (PasswordHash.minimumLength...PasswordHash.maximumLength).contains(new.utf8.count), new != old else {
+      throw Problem.badRequest(
+        "Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères, et change. (At least \(PasswordHash.minimumLength), and another one.)"
+      )
+    }
+    guard let made = await Self.onThread({ try? PasswordHash.make(new) }) else { throw Problem.fault }
+    try await scribe.write(
+      .modification, "password.changed", author: person.account.name, service: person.account.agent.service, [:])
+    try await store.setPassword(person.account.id, hash: made, keeping: person.session)
+    return .done
   }
 }

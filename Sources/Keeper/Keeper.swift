@@ -100,8 +100,11 @@ package actor Keeper {
   var nextStream: UInt64 = 0
   var addresses = AddressLimiterBox()
   var sweeper = SweeperState()
+  /// Services of the parts that are being written.
+  var partService: [PartID: ServiceID] = [:]
   var termWarnings: [TermWarning] = []
   var warnedOn: LocalDate?
+  let startedAt: MonotonicTime
 
   package init(
     settings: Settings, store: any KeeperStore, keys: KeyRing, scribe: Scribe, calendar: LegalCalendar,
@@ -114,6 +117,7 @@ package actor Keeper {
     self.calendar = calendar
     self.clock = clock
     self.monotonic = monotonic
+    startedAt = monotonic()
     self.logger = logger
   }
 

@@ -10,12 +10,15 @@ package protocol KeeperStore: Sendable {
   func insertAccount(_ id: AccountID, name: String, agent: AgentID, passwordHash: String, at time: UTCTime) async throws
   func account(named name: String) async throws -> AccountEntry?
   func account(_ id: AccountID) async throws -> AccountEntry?
-  func setLogInState(_ id: AccountID, failedAttempts: Int, lockedUntil: UTCTime?) async throws
+  func countFailure(_ id: AccountID, limit: Int, lockedUntil: UTCTime) async throws -> Bool
+  func clearFailures(_ id: AccountID) async throws
+  func setPassword(_ id: AccountID, hash: String, keeping session: [UInt8]) async throws
   func insert(_ accreditation: Accreditation, account: AccountID, givenBy: String) async throws
   func accreditation(_ id: AccreditationID) async throws -> (service: ServiceID, role: Role, account: AccountID)?
   func endAccreditation(_ id: AccreditationID, by author: String, act: String, at time: UTCTime) async throws
   func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws
-  func confirmSecondFactor(_ id: AccountID, step: Int64, recovery: [[UInt8]], at time: UTCTime) async throws
+  func confirmSecondFactor(
+    _ id: AccountID, step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime) async throws
   func useStep(_ id: AccountID, _ step: Int64) async throws -> Bool
   func useRecoveryCode(_ id: AccountID, _ hash: [UInt8], at time: UTCTime) async throws -> Bool
   func link(_ account: AccountID, issuer: String, subject: String, at time: UTCTime) async throws
@@ -79,7 +82,7 @@ package protocol KeeperStore: Sendable {
     path: String?, chainHead: [UInt8], keyName: String?
   )]
   func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure]
-  func beginErasure(of part: PartID) async throws
+  func beginErasure(of part: PartID) async throws -> Bool
   func keyIsNeeded(service: ServiceID, name: String, day: LocalDate) async throws -> Bool
   func eraseFacts(of part: PartID, recording: RecordingID, certificate: UInt64, at time: UTCTime) async throws
   func dropIndex(until day: LocalDate) async throws -> Int
@@ -94,7 +97,7 @@ package protocol KeeperStore: Sendable {
     async throws
   func detach(_ agent: AgentID, from incident: IncidentID) async throws
   func attachments() async throws -> [(incident: IncidentID, agent: AgentID, until: UTCTime)]
-  func place(_ hold: HoldEntry, keys: [(part: PartID, wrapped: [UInt8], name: String)]) async throws
+  func place(_ hold: HoldEntry, keys: [(part: PartID, wrapped: [UInt8], name: String)]) async throws -> Bool
   func hold(_ id: HoldID) async throws -> (HoldEntry, isReleased: Bool)?
   func release(_ hold: HoldID, by author: String, reason: String, at time: UTCTime) async throws
   func link(

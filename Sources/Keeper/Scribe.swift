@@ -5,6 +5,24 @@ package import Logging
 internal import Synchronization
 package import Vault
 
+/// The entries that one call has written: if it fails after them, the journal says that too.
+final class ActTrace: Sendable {
+  @TaskLocal static var current: ActTrace?
+
+  private let entries = Mutex<
+    [(position: UInt64, kind: JournalEntry.Kind, act: String, author: String, service: ServiceID?)]
+  >([])
+
+  func add(_ position: UInt64, _ kind: JournalEntry.Kind, _ act: String, _ author: String, _ service: ServiceID?) {
+    entries.withLock { $0.append((position, kind, act, author, service)) }
+  }
+
+  /// What was journalled as done; refusals were, and stay so.
+  var acts: [(position: UInt64, kind: JournalEntry.Kind, act: String, author: String, service: ServiceID?)] {
+    entries.withLock { $0.filter { !$0.act.hasSuffix(".refused") && !$0.act.hasSuffix(".failed") } }
+  }
+}
+
 /// Writes acts into the journal, files first, and brings the index in PostgreSQL along behind.
 // P7, LOG-1.
 package final class Scribe: Sendable {
@@ -57,8 +75,27 @@ package final class Scribe: Sendable {
     let entry = JournalEntry(
       kind: kind, act: act, time_us: clock().microseconds, author: author.printable, service: service?.rawValue,
       facts: facts.mapValues(\.printable), salt: Self.salt())
-    do { return try await file.append(entry).position } catch let error as VaultError {
+    do {
+      let position = try await file.append(entry).position
+      ActTrace.current?.add(position, kind, act, author, service)
+      return position
+    } catch let error as VaultError {
       logger.critical("the journal cannot be written; acts are refused", metadata: ["error": "\(error)"])
+      throw error
+    }
+  }
+
+  /// Runs an act; where it fails after its entry, an entry of its own says so.
+  func tracing<R: Sendable>(
+    isolation: isolated (any _Concurrency.Actor)? = #isolation, _ body: () async throws -> R
+  ) async throws -> R {
+    let trace = ActTrace()
+    do { return try await ActTrace.$current.withValue(trace, operation: body) } catch {
+      for entry in trace.acts {
+        _ = try? await write(
+          entry.kind, entry.act + ".failed", author: entry.author, service: entry.service,
+          ["entry": .integer(Int64(clamping: entry.position)), "result": .string("failed")])
+      }
       throw error
     }
   }
@@ -84,6 +121,10 @@ package final class Scribe: Sendable {
               leaf: MerkleHash.leaf(bytes)
             ))
         }
+      }
+      // Only what was purged may be missing: whole bundles of full tiles.
+      guard rows.count == Int(end - next) || rows.isEmpty || next / 256 < (end - 1) / 256 else {
+        throw VaultError("journal", file.folder.path, "entries from \(next) to \(end) cannot be read")
       }
       try await store.indexJournal(rows)
       next = end

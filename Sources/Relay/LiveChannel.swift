@@ -39,7 +39,13 @@ package final class LiveChannel: Sendable {
 
   private let state: Mutex<State>
 
-  package init(keepsSound: Bool) { state = Mutex(State(pipeline: LivePipeline(keepsSound: keepsSound))) }
+  /// Whether sound passes (LIVE-8); fixed for the channel's life.
+  package let keepsSound: Bool
+
+  package init(keepsSound: Bool) {
+    self.keepsSound = keepsSound
+    state = Mutex(State(pipeline: LivePipeline(keepsSound: keepsSound)))
+  }
 
   /// Checked before every byte that leaves: what waits in a viewer's line at the end is not sent any more.
   package func isOpen(_ viewer: UInt64) -> Bool { state.withLock { !$0.ended && $0.viewers[viewer] != nil } }

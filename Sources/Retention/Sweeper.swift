@@ -84,7 +84,7 @@ package struct Sweeper: Sendable {
       let due = try await steps.due(on: day, limit: Self.batch)
       var inThisPass = 0
       // The register is asked for what is due; the calendar is asked again before anything is lost.
-      for part in due where part.order != nil || Term(endDay: part.termDay).isDue(on: day) {
+      for part in due where part.order != nil || part.keyName == nil || Term(endDay: part.termDay).isDue(on: day) {
         do {
           try await erase(part)
           inThisPass += 1

@@ -235,6 +235,9 @@ package enum ConsoleCall: Sendable, Codable {
   case session(token: String)
   case beginSecondFactor(token: String)
   case confirmSecondFactor(token: String, code: String)
+  case changePassword(token: String, old: String, new: String)
+  /// Whether a person may see a wall at all; a refusal is journalled.
+  case seeWall(token: String)
   case joinLive(token: String, RecordingID)
   case leave(ViewingID)
   case closeIncident(token: String, IncidentID)

@@ -37,6 +37,8 @@ package struct DurableFile: ~Copyable {
     let end = lseek(descriptor, 0, SEEK_END)
     let file = DurableFile(descriptor: descriptor, path: path, length: Int64(end))
     guard end >= 0 else { throw VaultError.system("seek", path) }
+    // Made just now, its name must last as well.
+    if end == 0 { try Directories.flush(Directories.parent(of: path)) }
     return file
   }
 

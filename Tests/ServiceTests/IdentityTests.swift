@@ -16,29 +16,46 @@ struct PasswordHashTests {
     }
   }
 
-  @Test func fiveWrongPasswordsLock() {
+  @Test func aLockHasItsEnd() {
     let now = UTCTime(microseconds: 0)
-    var attempts = 0
-    var locked: UTCTime?
-    for _ in 0..<LogInPolicy.attemptsBeforeLock {
-      (attempts, locked) = LogInPolicy.afterFailure(attempts: attempts, at: now)
-    }
+    let locked = now.adding(seconds: LogInPolicy.lock_s)
     #expect(LogInPolicy.isLocked(until: locked, at: now.adding(seconds: 299)))
     #expect(!LogInPolicy.isLocked(until: locked, at: now.adding(seconds: 300)))
+    #expect(!LogInPolicy.isLocked(until: nil, at: now))
+  }
+
+  // RFC 6238, appendix B: the SHA-1 column, of which six digits are asked for here.
+  @Test(arguments: [
+    (59, "287082"), (1_111_111_109, "081804"), (1_111_111_111, "050471"), (1_234_567_890, "005924"),
+    (2_000_000_000, "279037"), (20_000_000_000, "353130"),
+  ])
+  func codesAreThoseOfTheSpecification(_ seconds: Int64, _ code: String) {
+    let secret = Array("12345678901234567890".utf8)
+    #expect(TimeCode.code(secret, step: seconds / 30) == code)
+    #expect(TimeCode.matchingStep(code, secret, seconds: seconds + 30) == seconds / 30)
+    #expect(TimeCode.matchingStep(code, secret, seconds: seconds + 90) == nil)
+    #expect(TimeCode.matchingStep("", secret, seconds: seconds) == nil)
+  }
+
+  // RFC 4648, section 10.
+  @Test(arguments: [("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("foobar", "MZXW6YTBOI")])
+  func base32IsThatOfTheSpecification(_ text: String, _ wanted: String) {
+    #expect(TimeCode.base32(Array(text.utf8)) == wanted)
   }
 
   @Test func anAddressHasItsMinute() {
     var limiter = AddressLimiter()
     let now = UTCTime(microseconds: 0)
     for _ in 0..<AddressLimiter.triesPerMinute {
-      let allowed = limiter.allows("a", at: now)
+      let allowed = limiter.begins("a", at: now)
       #expect(allowed)
-      limiter.failed("a", at: now)
     }
-    let blocked = limiter.allows("a", at: now)
-    let other = limiter.allows("b", at: now)
-    let later = limiter.allows("a", at: now.adding(seconds: 61))
-    #expect(!blocked && other && later)
+    let blocked = limiter.begins("a", at: now)
+    limiter.succeeded("a")
+    let again = limiter.begins("a", at: now)
+    let other = limiter.begins("b", at: now)
+    let later = limiter.begins("a", at: now.adding(seconds: 61))
+    #expect(!blocked && again && other && later)
   }
 
   @Test(arguments: ["a", "A1", "a b", "a\u{0}x", "", "-ab", "é1"])

@@ -157,6 +157,7 @@ def main():
     turned = good[:120] + [entry(120, None, 41, act="journal.key-rotated", facts={"old": first.text, "new": second.text})] + good[121:]
     turn = proof(turned[:121], 120, first.sign([leaf_hash(e) for e in turned[:121]]))
     write("rotated", turned, second.sign([leaf_hash(e) for e in turned]), key, [], rotations=[turn], against=[first.sign([leaf_hash(e) for e in turned[:60]])])
+    write("rotated-newest-key", turned, second.sign([leaf_hash(e) for e in turned]), second.text, [], rotations=[turn])
     forged = turned[:120] + [entry(120, None, 41, act="journal.key-rotated", facts={"old": first.text, "new": stranger.text})] + turned[121:]
     false_turn = proof(forged[:121], 120, stranger.sign([leaf_hash(e) for e in forged[:121]]))
     write("rotated-by-stranger", forged, stranger.sign([leaf_hash(e) for e in forged]), key, [["rotation-invalid", None], ["wrong-key", None]], rotations=[false_turn])
@@ -171,6 +172,7 @@ def main():
 
     shown = [(n, e) for n, e in enumerate(good) if n % 3 != 2]
     write("scoped", good, note, key, [], scope=["s-1"], bundles=shown)
+    write("scoped-without-its-first", good, note, key, [["number-gap", 4]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n != 1])
     write("scoped-with-omission", good, note, key, [["number-gap", 133]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n != 130])
 
 

@@ -39,6 +39,7 @@ struct ConsoleAPI: Sendable {
     api.post("recordings/:recording/consultation", use: consultation)
     api.get("footage/check", use: check)
     addSessionRoutes(api)
+    addPasswordRoute(api)
     addProviderRoutes(api)
     addDeskRoutes(api)
     addRegisterRoutes(api)
@@ -77,12 +78,7 @@ struct ConsoleAPI: Sendable {
       guard case .session(let info) = try await keeper.call(.session(token: token)) else { throw Problem.fault }
       return Set(info.wall)
     }
-    guard try await !services().isEmpty else {
-      throw Problem(
-        403, "missing-right", "Acte refusé (Refused)",
-        "Refusé : le mur est réservé aux opérateurs du poste de commandement. (The wall is for operators.) [CSI R241-3-1 II]",
-        article: "CSI R241-3-1 II")
-    }
+    _ = try await keeper.call(.seeWall(token: token))
     guard let page = wall.follow() else { throw Problem.unavailable("Le mur") }
     let wall = self.wall
     return Response(

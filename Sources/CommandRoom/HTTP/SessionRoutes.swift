@@ -12,6 +12,11 @@ struct LogInForm: Decodable {
 
 struct CodeForm: Decodable { var code: String }
 
+struct PasswordForm: Decodable {
+  var old: String
+  var new: String
+}
+
 struct SecondFactorShape: Encodable {
   var uri: String
   var secret: String
@@ -53,6 +58,15 @@ extension ConsoleAPI {
       guard case .recoveryCodes(let codes) = try await keeper.call(.confirmSecondFactor(token: token, code: form.code))
       else { throw Problem.fault }
       return try Response.json(RecoveryShape(recoveryCodes: codes))
+    }
+  }
+
+  func addPasswordRoute(_ api: RouterGroup<ConsoleContext>) {
+    api.put("session/password") { request, _ in
+      let token = try changingToken(request)
+      let form: PasswordForm = try await request.json()
+      _ = try await keeper.call(.changePassword(token: token, old: form.old, new: form.new))
+      return Response.done
     }
   }
 

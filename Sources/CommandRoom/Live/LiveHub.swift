@@ -24,7 +24,11 @@ actor LiveHub {
 
   /// The channel of a recording for which a viewing has been granted.
   func channel(_ recording: RecordingID, keepsSound: Bool) -> LiveChannel {
-    if let known = channels[recording] { return known }
+    if let known = channels[recording] {
+      if known.keepsSound == keepsSound { return known }
+      // The regime's switch was turned: nobody goes on with the old sound (LIVE-8).
+      end(recording)
+    }
     let channel = LiveChannel(keepsSound: keepsSound)
     channels[recording] = channel
     feeds[recording] = Task { await feed(recording, channel) }

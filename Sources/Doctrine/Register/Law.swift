@@ -36,7 +36,13 @@ package struct RecordingFacts: Equatable, Sendable {
     switch state {
     case "open": .open
     case "erased": .erased
-    default: isHeld ? .held : termDay.map { Term(endDay: $0).isDue(on: day) } ?? false ? .due : .closed
+    default:
+      switch (isHeld, termDay.map { Term(endDay: $0).isDue(on: day) } ?? false) {
+      case (true, true): .heldPastTerm
+      case (true, false): .held
+      case (false, true): .due
+      case (false, false): .closed
+      }
     }
   }
 }

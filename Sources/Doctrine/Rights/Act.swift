@@ -75,8 +75,10 @@ package enum RecordingPhase: String, Sendable, Codable, CaseIterable {
   case none
   case open
   case closed
-  /// Closed, and kept past its term by a hold.
+  /// Closed, and a hold keeps it; its term has not come.
   case held
+  /// Kept by a hold, past its term.
+  case heldPastTerm = "held-past-term"
   /// Closed, un-held, and its term day has come: due for erasure.
   case due
   case erased

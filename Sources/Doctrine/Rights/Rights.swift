@@ -38,6 +38,12 @@ private func standing(
           "Refusé : l'habilitation n'est pas en cours de validité. Faites-la renouveler par le chef de service. (Accreditation not in force.)"
       ))
   }
+  // ACC-4: a reason of the wearer's is asked as the wearer, whatever else they are.
+  if case .wearer? = object.reason, act.isOpenToWearer(object.regime), object.wearer == agent,
+    let basis = valid.first(where: { $0.role == .wearer })
+  {
+    return .success(.accreditation(basis))
+  }
   if let basis = valid.first(where: { act.roles.contains($0.role) }) { return .success(.accreditation(basis)) }
   // LIVE-3: agents involved in the intervention; being a reader, auditor or administrator makes nobody one.
   if act == .watchLive, object.attached.contains(agent),
@@ -172,12 +178,18 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
     return refusal(
       "erased", articles.term,
       "l'enregistrement a été effacé au terme de sa conservation. (Erased at the end of its term.)")
+  case (.placeHold, .heldPastTerm):
+    return refusal(
+      "term-over", articles.term,
+      "le terme est passé : une autre procédure ne peut plus le faire conserver ; demandez une extraction. (The term is over: no new hold.)"
+    )
   case (.consult, .due), (.extract, .due), (.placeHold, .due), (.linkProcedure, .due):
     return refusal(
       "term-over", articles.term,
       "le terme est venu, l'enregistrement va être effacé ; il ne peut plus être consulté ni conservé. (The term is over.)"
     )
-  case (.proposeErasure, .held), (.confirmErasure, .held):
+  case (.proposeErasure, .held), (.confirmErasure, .held), (.proposeErasure, .heldPastTerm),
+    (.confirmErasure, .heldPastTerm):
     return refusal(
       "held", articles.term,
       "l'enregistrement est conservé pour une procédure. Faites d'abord lever la conservation. (A hold must be released first.)"

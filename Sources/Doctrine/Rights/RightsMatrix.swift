@@ -42,7 +42,8 @@ package enum RightsMatrix {
           object.live = LiveAuthorization(recordingIsOpen: true, openThreat: threat ? ThreatID("t") : nil)
           return ("\(phase.rawValue)\(threat ? ", threat" : "")", object)
         }
-      case .consult where phase == .closed, .extract where phase == .closed:
+      case .consult where [.closed, .held, .heldPastTerm].contains(phase),
+        .extract where [.closed, .held, .heldPastTerm].contains(phase):
         let names = [nil] + WearerReason.allCases.map(\.rawValue) + ExtractionReason.allCases.map(\.rawValue)
         return names.map { name in
           var object = object
@@ -146,7 +147,8 @@ package enum RightsMatrix {
 
   private static func french(_ state: String) -> String {
     let words = [
-      "none": "hors enregistrement", "open": "en cours", "closed": "clos", "held": "conservé", "due": "terme venu",
+      "none": "hors enregistrement", "open": "en cours", "closed": "clos", "held": "conservé",
+      "held-past-term": "conservé au-delà du terme", "due": "terme venu",
       "erased": "effacé", "threat": "menace", "second person": "seconde personne", "same person": "même personne",
       "judicial": "judiciaire", "administrative": "administratif", "disciplinary": "disciplinaire",
       "training": "formation", "finding-offenders": "recherche d'auteurs",

@@ -56,7 +56,13 @@ package struct JournalVerifier {
   /// Each change of key is an entry under the key before it, and brings the next.
   private mutating func followRotations() throws -> [Checkpoint] {
     var seen: [Checkpoint] = []
-    for (number, text) in try source.rotations().enumerated() {
+    let rotations = try source.rotations()
+    // Who trusts a later key needs nothing of the changes before it.
+    let introduced = rotations.map { text in
+      InclusionProofNote(text).flatMap { JournalEntry(canonical: $0.entry) }?.facts["new"]?.string
+    }
+    let first = introduced.lastIndex(of: keys.first?.text).map { $0 + 1 } ?? 0
+    for (number, text) in rotations.enumerated().dropFirst(first) {
       guard let current = keys.last, let proof = InclusionProofNote(text), let checkpoint = proof.verified(by: current),
         let entry = JournalEntry(canonical: proof.entry), entry.act == JournalRotation.act,
         entry.facts["old"]?.string == current.text, let next = entry.facts["new"]?.string.flatMap({ VerifierKey($0) })
@@ -97,6 +103,8 @@ package struct JournalVerifier {
     var mismatches: [JournalFinding] = []
     var numbers: [String: UInt64] = [:]
     var purgedUpTo: UInt64 = 0
+    /// The first version's entries have no number.
+    var hasUnnumbered = false
     /// Roots of full level-0 tiles, for naming the one that is wrong.
     var tileRoots: [[UInt8]] = []
   }
@@ -212,12 +220,20 @@ package struct JournalVerifier {
     if entry.act == JournalPurge.act, let purge = JournalPurge(entry) {
       pass.purgedUpTo = max(pass.purgedUpTo, purge.entries)
     }
-    guard entry.number > 0 else { return }
+    guard entry.number > 0 else {
+      pass.hasUnnumbered = true
+      return
+    }
     let service = entry.service ?? ""
-    if let last = pass.numbers[service], entry.number != last + 1 {
+    let last = pass.numbers[service]
+    // The first that is shown is number 1, unless bodies before it were purged.
+    if let expected = last.map({ $0 + 1 }) ?? (pass.absent.isEmpty && !pass.hasUnnumbered ? 1 : nil),
+      entry.number != expected
+    {
       find(
         .numberGap, at: position,
-        "entry \(position) is number \(entry.number) of \(service.isEmpty ? "the node" : service), after \(last)")
+        "entry \(position) is number \(entry.number) of \(service.isEmpty ? "the node" : service), where \(expected) is next"
+      )
     }
     pass.numbers[service] = entry.number
   }

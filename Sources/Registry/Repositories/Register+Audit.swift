@@ -12,7 +12,7 @@ extension Register {
       try connection.query(
         """
         SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes
-        FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day = p.term_day
+        FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')
         WHERE p.state <> 'erased' AND p.path IS NOT NULL AND p.service_id = ANY($1::uuid[])
         GROUP BY p.id ORDER BY p.local_day, p.id
         """, [.textArray(services.map(\.rawValue))]

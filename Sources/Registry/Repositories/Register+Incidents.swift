@@ -149,7 +149,8 @@ extension Register {
         """
         INSERT INTO segment (part_id, term_day, first_chunk, last_chunk, epoch, first_arrival, last_arrival,
           media_bytes, file_offset, file_bytes, chain_head, chunk_table)
-        SELECT p.id, p.term_day, $2, $3, $4, at_us($5), at_us($6), $7, $8, $9, $10, $11
+        SELECT p.id, CASE WHEN EXISTS (SELECT 1 FROM hold h WHERE h.recording_id = p.recording_id AND h.released_at IS NULL)
+          THEN 'infinity' ELSE p.term_day END, $2, $3, $4, at_us($5), at_us($6), $7, $8, $9, $10, $11
         FROM recording_part p WHERE p.id = $1 ON CONFLICT DO NOTHING
         """,
         [

@@ -108,11 +108,30 @@ extension Register {
     }
   }
 
-  package func setLogInState(_ id: AccountID, failedAttempts: Int, lockedUntil: UTCTime?) async throws {
+  /// Counts a failed log-in; the count that reaches the limit locks the account. True where it is locked by it.
+  ///
+  /// One statement: however many tries are under way at once, each is counted.
+  package func countFailure(_ id: AccountID, limit: Int, lockedUntil: UTCTime) async throws -> Bool {
     try await pool.run { connection in
       try connection.query(
-        "UPDATE account SET failed_attempts = $2, locked_until = at_us($3) WHERE id = $1",
-        [.text(id.rawValue), .integer(Int64(failedAttempts)), .optional(lockedUntil?.microseconds)])
+        "UPDATE account SET failed_attempts = CASE WHEN failed_attempts + 1 >= $2 THEN 0 ELSE failed_attempts + 1 END, locked_until = CASE WHEN failed_attempts + 1 >= $2 THEN at_us($3) ELSE locked_until END WHERE id = $1 RETURNING failed_attempts = 0 AS locked",
+        [.text(id.rawValue), .integer(Int64(limit)), lockedUntil.sql]
+      ).first?.bool("locked") ?? false
+    }
+  }
+
+  package func clearFailures(_ id: AccountID) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE account SET failed_attempts = 0, locked_until = NULL WHERE id = $1", [.text(id.rawValue)])
+    }
+  }
+
+  package func setPassword(_ id: AccountID, hash: String, keeping session: [UInt8]) async throws {
+    try await pool.transaction { connection in
+      try connection.query("UPDATE account SET password_hash = $2 WHERE id = $1", [.text(id.rawValue), .text(hash)])
+      try connection.query(
+        "DELETE FROM session WHERE account_id = $1 AND token_hash <> $2", [.text(id.rawValue), .bytes(session)])
     }
   }
 
@@ -160,15 +179,22 @@ extension Register {
         "UPDATE account SET totp_sealed = $2, totp_confirmed_at = NULL, totp_last_step = NULL WHERE id = $1",
         [.text(id.rawValue), sealed.map(SQLValue.bytes) ?? .null])
       try connection.query("DELETE FROM recovery_code WHERE account_id = $1", [.text(id.rawValue)])
+      // Whoever was in under the old factor is not any more.
+      if sealed == nil { try connection.query("DELETE FROM session WHERE account_id = $1", [.text(id.rawValue)]) }
     }
   }
 
-  package func confirmSecondFactor(_ id: AccountID, step: Int64, recovery: [[UInt8]], at time: UTCTime) async throws {
+  /// - Parameter session: the one that confirmed, which alone stays; any other knew only the password.
+  package func confirmSecondFactor(
+    _ id: AccountID, step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime
+  ) async throws {
     try await pool.transaction { connection in
       try connection.query(
         "UPDATE account SET totp_confirmed_at = at_us($2), totp_last_step = $3 WHERE id = $1",
         [.text(id.rawValue), time.sql, .integer(step)])
-      try connection.query("UPDATE session SET limited = false WHERE account_id = $1", [.text(id.rawValue)])
+      try connection.query("UPDATE session SET limited = false WHERE token_hash = $1", [.bytes(session)])
+      try connection.query(
+        "DELETE FROM session WHERE account_id = $1 AND token_hash <> $2", [.text(id.rawValue), .bytes(session)])
       for hash in recovery {
         try connection.query(
           "INSERT INTO recovery_code (account_id, code_hash) VALUES ($1, $2)", [.text(id.rawValue), .bytes(hash)])

@@ -50,11 +50,16 @@ extension Register {
     }
   }
 
-  package func beginErasure(of part: PartID) async throws {
+  /// Takes a part's key out of the register; false where a hold was placed meanwhile, and then nothing changes.
+  package func beginErasure(of part: PartID) async throws -> Bool {
     try await pool.run { connection in
-      try connection.query(
-        "UPDATE recording_part SET state = 'erasing', wrapped_key = NULL, key_name = NULL WHERE id = $1",
-        [.text(part.rawValue)])
+      try !connection.query(
+        """
+        UPDATE recording_part p SET state = 'erasing', wrapped_key = NULL, key_name = NULL
+        WHERE p.id = $1 AND (p.state = 'erasing' OR NOT EXISTS (
+          SELECT 1 FROM hold h WHERE h.recording_id = p.recording_id AND h.released_at IS NULL)) RETURNING p.id
+        """, [.text(part.rawValue)]
+      ).isEmpty
     }
   }
 
@@ -146,8 +151,21 @@ extension Register {
   // MARK: Holds
 
   /// Places a hold and moves what a hold moves: the parts' keys, and their index out of the term day's partition.
-  package func place(_ hold: HoldEntry, keys: [(part: PartID, wrapped: [UInt8], name: String)]) async throws {
+  /// False where an erasure has begun, or is ordered: then nothing changes.
+  package func place(
+    _ hold: HoldEntry, keys: [(part: PartID, wrapped: [UInt8], name: String)]
+  ) async throws -> Bool {
     try await pool.transaction { connection in
+      // Locked: the sweeper's own statement waits for this one, and sees the hold.
+      let parts = try connection.query(
+        "SELECT state FROM recording_part WHERE recording_id = $1 ORDER BY id FOR UPDATE",
+        [.text(hold.recording.rawValue)])
+      let ordered = try connection.query(
+        "SELECT 1 AS one FROM legal_erasure WHERE recording_id = $1 AND confirmed_at IS NOT NULL",
+        [.text(hold.recording.rawValue)])
+      guard !parts.isEmpty, ordered.isEmpty, try parts.allSatisfy({ try $0.text("state") == "closed" }) else {
+        return false
+      }
       try connection.query(
         "INSERT INTO hold (id, recording_id, service_id, kind, reference, authority, requested_on, review_on, placed_at, placed_by) VALUES ($1, $2, $3, $4, $5, $6, $7::date, $8::date, at_us($9), $10)",
         [
@@ -163,6 +181,7 @@ extension Register {
           "UPDATE segment SET term_day = 'infinity' WHERE part_id = $1 AND term_day <> 'infinity'",
           [.text(key.part.rawValue)])
       }
+      return true
     }
   }
 

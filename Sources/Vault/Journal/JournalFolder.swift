@@ -17,22 +17,22 @@ package struct JournalFolder: JournalSource, Sendable {
     listed = FileManager.default.fileExists(atPath: list) ? try Self.parse(list) : nil
   }
 
-  package func checkpoint() throws -> String? { text("checkpoint") }
+  package func checkpoint() throws -> String? { try text("checkpoint") }
 
   package func rotations() throws -> [String] {
-    Directories.names(in: path + "/rotations").compactMap { text("rotations/" + $0) }
+    try Directories.names(in: path + "/rotations").compactMap { try text("rotations/" + $0) }
   }
 
   package func tile(level: Int, index: UInt64, width: Int) throws -> [UInt8]? {
     let limit = TilePath.width * TilePath.hash_bytes
-    return bytes(TilePath.hashes(level: level, index: index), limit)
+    return try bytes(TilePath.hashes(level: level, index: index), limit)
       ?? bytes(TilePath.hashes(level: level, index: index, width: width), limit)
   }
 
   package func entries(bundle: UInt64, width: Int) throws -> [Int: [UInt8]]? {
     if let listed { return listed[bundle] }
     guard
-      let raw = bytes(TilePath.entries(index: bundle), Self.maximumBundle_bytes)
+      let raw = try bytes(TilePath.entries(index: bundle), Self.maximumBundle_bytes)
         ?? bytes(TilePath.entries(index: bundle, width: width), Self.maximumBundle_bytes)
     else { return nil }
     let entries = EntryBundle.parse(raw).entries
@@ -69,7 +69,7 @@ package struct JournalFolder: JournalSource, Sendable {
 
   /// The entries of a bundle in order; none where there is no such bundle.
   package func bundle(_ index: UInt64) throws -> [[UInt8]] {
-    EntryBundle.parse(bytes(TilePath.entries(index: index), Self.maximumBundle_bytes) ?? []).entries
+    EntryBundle.parse(try bytes(TilePath.entries(index: index), Self.maximumBundle_bytes) ?? []).entries
   }
 
   /// Proofs over the tree of `size` entries.
@@ -126,12 +126,16 @@ package struct JournalFolder: JournalSource, Sendable {
     VaultError("journal", path + "/" + TilePath.hashes(level: level, index: index), "is not there, or too short")
   }
 
-  private func bytes(_ name: String, _ limit: Int) -> [UInt8]? {
-    try? Directories.read(path + "/" + name, limit: limit)
+  /// Nil where there is no such file; any other failure is one.
+  private func bytes(_ name: String, _ limit: Int) throws -> [UInt8]? {
+    do throws(VaultError) { return try Directories.read(path + "/" + name, limit: limit) } catch {
+      if error.number == ENOENT || error.number == ENOTDIR { return nil }
+      throw error
+    }
   }
 
-  private func text(_ name: String) -> String? {
-    bytes(name, Self.maximumNote_bytes).flatMap { String(validating: $0, as: UTF8.self) }
+  private func text(_ name: String) throws -> String? {
+    try bytes(name, Self.maximumNote_bytes).flatMap { String(validating: $0, as: UTF8.self) }
   }
 
   /// Lines of an entry's position, a space, and its bytes.

@@ -18,7 +18,9 @@ final class JournalSequencer: @unchecked Sendable {
   /// Last number given, by service; the empty name counts entries without one.
   private var numbers: [String: UInt64] = [:]
   private var signedSize: UInt64 = 0
-  private var signedAt = Date.distantPast
+  /// On a clock that only goes forward.
+  private var signedAt = DispatchTime(uptimeNanoseconds: 0)
+  private var isBroken = false
 
   init(
     folder: JournalFolder, key: Curve25519.Signing.PrivateKey, keyPath: String, origin: String,
@@ -151,7 +153,7 @@ final class JournalSequencer: @unchecked Sendable {
       shared.condition.lock()
       while shared.waiting.isEmpty, !shared.closed {
         if signedSize < tree.size {
-          guard shared.condition.wait(until: signedAt.addingTimeInterval(JournalFile.signingInterval_s)) else { break }
+          guard shared.condition.wait(until: Date().addingTimeInterval(untilSigning_s)) else { break }
         } else {
           shared.condition.wait()
         }
@@ -161,9 +163,15 @@ final class JournalSequencer: @unchecked Sendable {
       let over = shared.closed && batch.isEmpty
       shared.condition.unlock()
       carryOut(batch)
-      if over || Date() >= signedAt.addingTimeInterval(JournalFile.signingInterval_s) { sign() }
+      if over || untilSigning_s <= 0 { sign() }
       if over { return }
     }
+  }
+
+  /// Until the next checkpoint may be signed.
+  private var untilSigning_s: Double {
+    let passed_ns = DispatchTime.now().uptimeNanoseconds - signedAt.uptimeNanoseconds
+    return JournalFile.signingInterval_s - Double(passed_ns) / 1e9
   }
 
   private func carryOut(_ batch: [JournalFile.Work]) {
@@ -218,12 +226,18 @@ final class JournalSequencer: @unchecked Sendable {
       bytes += EntryBundle.record(canonical)
       accepted.append(.success((numbered, canonical)))
     }
+    guard !isBroken else {
+      throw VaultError("journal", bundle.path, "a failed write could not be taken back: restart the keeper")
+    }
     let before = bundle.length
     do throws(VaultError) {
       try bundle.append(bytes)
       try bundle.flush()
     } catch {
-      try? bundle.truncate(to: before)
+      do throws(VaultError) { try bundle.truncate(to: before) } catch {
+        // What stands behind the last entry is not known any more: nothing is written after it.
+        isBroken = true
+      }
       throw error
     }
     numbers = given
@@ -272,7 +286,7 @@ final class JournalSequencer: @unchecked Sendable {
   /// The entries are durable whether or not this checkpoint is: the next one is of a larger tree.
   private func sign() {
     guard tree.size > signedSize else { return }
-    signedAt = Date()
+    signedAt = .now()
     guard let note = try? Checkpoint(origin: origin, size: tree.size, root: tree.root).signed(by: key) else { return }
     do {
       try Directories.replace(folder.path + "/checkpoint", with: Array(note.utf8))
@@ -281,6 +295,7 @@ final class JournalSequencer: @unchecked Sendable {
   }
 
   private func rotate(_ make: (VerifierKey, VerifierKey) -> JournalEntry) throws(VaultError) -> CommittedEntry {
+    do { key = try SigningKey.load(keyPath, folder: folder) } catch { throw Self.unsigned(folder) }
     let next = Curve25519.Signing.PrivateKey()
     let old = VerifierKey(name: origin, publicKey: Array(key.publicKey.rawRepresentation))
     let new = VerifierKey(name: origin, publicKey: Array(next.publicKey.rawRepresentation))

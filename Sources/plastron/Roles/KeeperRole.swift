@@ -17,6 +17,8 @@ extension Register: KeeperStore {}
 /// Puts the keeper together: register, keys, journal, sockets.
 enum KeeperRole {
   static let databaseConnections = 4
+  /// Entries that a kill leaves unindexed at the most; more means a database restored from an old copy.
+  static let ordinaryTail: UInt64 = 2000
 
   static func run(_ settings: Settings, logger: Logger) async throws {
     guard let url = settings.databaseURL else {
@@ -35,6 +37,14 @@ enum KeeperRole {
     let file = try JournalFile(
       folder: settings.journalFolder, origin: settings.journalOrigin, signingKeyPath: settings.journalKeyPath)
     let scribe = Scribe(file: file, clock: SystemClocks.wall, logger: logger)
+    let indexed = try await register.journalIndexSize()
+    guard indexed <= file.mark.size else {
+      throw VaultError(
+        "journal", settings.journalFolder,
+        "holds \(file.mark.size) entries, but the database knows \(indexed): restore the journal's newest files before starting"
+      )
+    }
+    let behind = indexed > 0 ? file.mark.size - indexed : 0
     try await scribe.bringIndexUp(register)
     let assumed: @Sendable () -> Bool = { true }
     let synchronised = settings.clockAssumed ? assumed : SystemClocks.isSynchronised
@@ -47,6 +57,7 @@ enum KeeperRole {
       scribe: scribe, calendar: try .france(),
       clock: SystemClocks.wall, monotonic: SystemClocks.monotonic, logger: logger)
     try await keeper.load()
+    if behind > Self.ordinaryTail { try await keeper.stopSweeper(behind: behind) }
     let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
       socketPath: settings.keeperForIngest, logger: logger,
       answer: { try await keeper.answer($0) }, notices: { await keeper.ingestNotices() })
