@@ -119,6 +119,9 @@ CREATE INDEX recording_by_incident ON recording (incident_id);
 CREATE INDEX recording_undecided ON recording (ended_at) WHERE state = 'closed' AND decode_verdict IS NULL;
 CREATE INDEX recording_to_justify ON recording (service_id, sort_at DESC, id DESC)
   WHERE state = 'closed' AND (agent_id IS NULL OR place IS NULL) AND justification IS NULL;
+DROP INDEX recording_part_due;
+CREATE INDEX recording_part_due ON recording_part (term_day, id);
+CREATE INDEX recording_part_erasing ON recording_part (id) WHERE state = 'erasing';
 CREATE INDEX recording_part_of_day ON recording_part (service_id, local_day, state);
 ALTER TABLE viewing ALTER COLUMN accreditation_id DROP NOT NULL;
 CREATE INDEX incident_reference ON incident (service_id, reference) WHERE reference IS NOT NULL;
@@ -178,6 +181,7 @@ CREATE TABLE procedure_link (
   linked_by    text NOT NULL,
   PRIMARY KEY (recording_id, reference)
 );
+CREATE INDEX procedure_link_by_reference ON procedure_link (service_id, reference);
 COMMENT ON TABLE procedure_link IS 'A recording that an open procedure concerns: its end is announced beforehand';
 COMMENT ON COLUMN procedure_link.recording_id IS 'Recording';
 COMMENT ON COLUMN procedure_link.service_id IS 'Service';
@@ -237,6 +241,7 @@ CREATE TABLE legal_erasure (
   withdrawn_at timestamptz CHECK (withdrawn_at >= proposed_at),
   CHECK (confirmed_at IS NULL OR withdrawn_at IS NULL)
 );
+CREATE INDEX legal_erasure_ordered ON legal_erasure (recording_id) WHERE confirmed_at IS NOT NULL;
 CREATE UNIQUE INDEX legal_erasure_pending ON legal_erasure (recording_id) WHERE withdrawn_at IS NULL;
 COMMENT ON TABLE legal_erasure IS 'An erasure before the term that the law orders, by two named persons (RET-9)';
 COMMENT ON COLUMN legal_erasure.id IS 'Identifier';

@@ -20,6 +20,10 @@ extension Keeper {
         "« \(key.rawValue) » ne filtre pas cette vue ; il y a : \(possible.map(\.rawValue).joined(separator: ", ")). (Not a filter of this view.)"
       )
     }
+    if let state = filter.values[.state], !store.states(of: view).contains(state) {
+      throw Problem.badRequest(
+        "« state » est ici l'un de : \(store.states(of: view).joined(separator: ", ")). (One of these.)")
+    }
     var facts: [String: CanonicalJSON] = [
       "view": .string(view.rawValue), "services": .array(services.map { .string($0.rawValue) }),
     ]

@@ -71,6 +71,7 @@ package protocol KeeperStore: Sendable {
   func setDecodeVerdict(_ id: RecordingID, verdict: String, detail: String) async throws
 
   func filters(of view: RegisterView) -> [RegisterFilter.Key]
+  func states(of view: RegisterView) -> [String]
   func page(_ view: RegisterView, _ filter: RegisterFilter, services: [ServiceID]) async throws -> RegisterPage?
   func dayCounts(services: [ServiceID], from: LocalDate, to: LocalDate) async throws -> [DayCount]
   func report(of service: ServiceID, from: UTCTime, to: UTCTime) async throws -> [String: Int64]

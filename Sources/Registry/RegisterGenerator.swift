@@ -53,7 +53,7 @@ package struct RegisterGenerator: Sendable {
 
   /// What number n is: its service, camera, agent, day and time.
   private static let numbered = """
-    (SELECT n, (n % \(services)) AS s, (n / \(services) % \(cameras)) AS c,
+    (SELECT n, (n / \(days) % \(services)) AS s, (n / \(days * services) % \(cameras)) AS c,
       date '2026-01-01' + (n % \(days))::int AS day,
       timestamptz '2026-01-01T05:00:00Z' + (n % \(days)) * interval '1 day' + (n / \(days) % 50000) * interval '1 second' AS at
       FROM generate_series($1::bigint, $2::bigint) n) g

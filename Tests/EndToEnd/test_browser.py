@@ -102,7 +102,7 @@ def test_a_camera_that_was_not_issued_alarms_and_is_issued_at_the_wall(world, ca
 
 def test_an_auditor_sees_no_wall(world, browser):
     log_in(browser, "auditeur")
-    until(lambda: "opérateurs" in browser.find_element(By.ID, "state").text)
+    until(lambda: "opérateur" in browser.find_element(By.ID, "state").text)
     assert browser.find_elements(By.CSS_SELECTOR, ".tile") == []
 
 

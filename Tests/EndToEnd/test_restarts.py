@@ -117,7 +117,7 @@ def test_a_name_from_outside_cannot_stop_the_journal(world):
     url = f"https://localhost:{world.console_port}/api/v1/session"
     for name in ["\u0000", "operateur\u0000x", "\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "ignore") + "\u0007", "x" * 5000]:
         answer = requests.post(url, json={"name": name, "password": "x"}, verify=str(world.data / "tls/certificate.pem"), timeout=20)
-        assert answer.status_code == 401
+        assert answer.status_code in (400, 401)
     before = len(world.journal())
     until(lambda: int(world.sql("SELECT max(position) + 1 FROM journal")) >= before)
     world.kill("keeper")

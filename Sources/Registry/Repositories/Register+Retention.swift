@@ -12,8 +12,11 @@ extension Register {
       try connection.query(
         """
         SELECT id, recording_id, service_id, local_day, term_day, path, chain_head, key_name FROM recording_part p
-        WHERE (term_day <= $1::date OR p.state = 'erasing' OR EXISTS (
-            SELECT 1 FROM legal_erasure l WHERE l.recording_id = p.recording_id AND l.confirmed_at IS NOT NULL))
+        WHERE p.id IN (
+            SELECT d.id FROM recording_part d WHERE d.term_day <= $1::date
+            UNION ALL SELECT e.id FROM recording_part e WHERE e.state = 'erasing'
+            UNION ALL SELECT o.id FROM legal_erasure l JOIN recording_part o ON o.recording_id = l.recording_id
+              WHERE l.confirmed_at IS NOT NULL)
           AND (state = 'erasing' OR NOT EXISTS (
             SELECT 1 FROM hold h WHERE h.recording_id = p.recording_id AND h.released_at IS NULL))
           AND (state IN ('closed', 'erasing') OR state = 'open' AND EXISTS (
@@ -87,9 +90,16 @@ extension Register {
           [.text(part.rawValue)]
         ).first
       else { return }
+      // Before its day it goes row by row; on its day with the whole partition.
+      let isEarly =
+        try connection.query(
+          "SELECT 1 AS one WHERE $1::date > (at_us($2) AT TIME ZONE 'Europe/Paris')::date",
+          [.text(try gone.text("term_day")), time.sql]
+        )
+        .isEmpty == false
       try connection.query(
-        "DELETE FROM segment WHERE part_id = $1 AND (term_day = 'infinity' OR term_day > (at_us($2) AT TIME ZONE 'Europe/Paris')::date)",
-        [.text(part.rawValue), time.sql])
+        "DELETE FROM segment WHERE part_id = $1 AND term_day IN ('infinity', $2::date)",
+        [.text(part.rawValue), isEarly ? .text(try gone.text("term_day")) : .text("infinity")])
       try connection.query(
         "INSERT INTO erased_part (id, recording_id, service_id, chain_head, certificate) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         [

@@ -11,6 +11,17 @@ extension Register {
     return RegisterFilter.Key.allCases.filter(keys.contains)
   }
 
+  /// What `state` may be in a view; none where it has no states.
+  package func states(of view: RegisterView) -> [String] {
+    switch view {
+    case .recordings: ["open", "closed", "erased"]
+    case .holds: ["open", "released"]
+    case .accreditations: ["open", "ended"]
+    case .requests: ["open", "decided"]
+    default: []
+    }
+  }
+
   /// One page, newest first; nil where `after` is not one of this view's.
   package func page(
     _ view: RegisterView, _ filter: RegisterFilter, services: [ServiceID]

@@ -126,7 +126,7 @@ extension ViewDefinition {
       .camera: "r.camera_id = $", .state: "r.state = $", .incident: "r.incident_id::text = $",
       .recording: "r.id::text = $",
       .reference:
-        "(r.incident_id IN (SELECT i.id FROM incident i WHERE i.service_id = r.service_id AND i.reference = $) OR r.id IN (SELECT p.recording_id FROM procedure_link p WHERE p.reference = $))",
+        "r.id = ANY(ARRAY(SELECT x.id FROM incident i JOIN recording x ON x.incident_id = i.id WHERE i.service_id = s.service::uuid AND i.reference = $ UNION SELECT p.recording_id FROM procedure_link p WHERE p.service_id = s.service::uuid AND p.reference = $))",
       .unjustified:
         "$::text IS NOT NULL AND r.state = 'closed' AND (r.agent_id IS NULL OR r.place IS NULL) AND r.justification IS NULL",
     ],
