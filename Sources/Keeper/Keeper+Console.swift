@@ -54,8 +54,8 @@ extension Keeper {
     case .refusals(let token, let limit): return try await refusals(try await session(token), limit)
     case .register(let token, let view, let filter):
       return try await register(try await session(token), view, filter)
-    case .extract(let token, let recording, let reason, let reference, let form, let recipient):
-      return try await extract(try await session(token), recording, reason, reference, form, recipient)
+    case .extract(let token, let recording, let order):
+      return try await extract(try await session(token), recording, order)
     case .consult(let token, let recording, let reason, let reference):
       return try await consult(try await session(token), recording, reason, reference)
     case .indexFacts(let token): return try await indexFacts(try await session(token))

@@ -8,17 +8,28 @@ internal import Seams
 /// Reading recordings: consultation, extraction, checks. The console reads; the keeper says whether, and hands the keys.
 extension Keeper {
   // ACC-3, ACC-5/6, LOG-2, EXP-4.
-  func extract(
-    _ person: Person, _ recording: RecordingID, _ reason: ExtractionReason, _ reference: String, _ form: String,
-    _ recipient: String?
-  ) async throws -> ConsoleReply {
-    let number = try words(reference, "Le numéro de procédure ou une référence", upTo: 200)
-    let to = try recipient.map { try words($0, "Le destinataire", upTo: 200) } ?? person.account.name
-    return try await read(
-      person, recording, .extract, .purpose(reason), .communication, "extraction",
-      [
-        "reference": .string(number), "recipient": .string(to), "form": .string(form), "number": .string(newID()),
-      ])
+  func extract(_ person: Person, _ recording: RecordingID, _ order: ExtractionOrder) async throws -> ConsoleReply {
+    let number = try words(order.reference, "Le numéro de procédure ou une référence", upTo: 200)
+    let to = try order.recipient.map { try words($0, "Le destinataire", upTo: 200) } ?? person.account.name
+    var facts: [String: CanonicalJSON] = [
+      "reference": .string(number), "recipient": .string(to), "form": .string(order.form), "number": .string(newID()),
+    ]
+    for (name, value) in [("requesting_agent", order.requestingAgent), ("requesting_service", order.requestingService)]
+    {
+      if let value { facts[name] = .string(try words(value, "L'agent et le service demandeurs", upTo: 200)) }
+    }
+    let known = try await known(recording)
+    // CSI R241-2, 7°.
+    guard
+      services[known.service]?.regime.asksRequester != true
+        || facts["requesting_agent"] != nil
+          && facts["requesting_service"] != nil
+    else {
+      throw Problem.badRequest(
+        "Ce régime demande le nom de l'agent et le service demandeurs (requestingAgent, requestingService). (Name who asks.) [CSI R241-2, 7°]"
+      )
+    }
+    return try await read(person, recording, .extract, .purpose(order.reason), .communication, "extraction", facts)
   }
 
   // ACC-3, ACC-4, LOG-2.

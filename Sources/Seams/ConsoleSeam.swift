@@ -227,6 +227,28 @@ package struct ProviderIdentity: Equatable, Sendable, Codable {
   }
 }
 
+/// What an extraction is for, and for whom.
+package struct ExtractionOrder: Equatable, Sendable, Codable {
+  package var reason: ExtractionReason
+  package var reference: String
+  package var form: String
+  package var recipient: String?
+  package var requestingAgent: String?
+  package var requestingService: String?
+
+  package init(
+    reason: ExtractionReason, reference: String, form: String, recipient: String?, requestingAgent: String?,
+    requestingService: String?
+  ) {
+    self.reason = reason
+    self.reference = reference
+    self.form = form
+    self.recipient = recipient
+    self.requestingAgent = requestingAgent
+    self.requestingService = requestingService
+  }
+}
+
 /// From console to keeper. `token` is the session's, as the browser sent it: the console decides nothing.
 package enum ConsoleCall: Sendable, Codable {
   case logIn(name: String, password: String, code: String?, peer: String)
@@ -247,8 +269,7 @@ package enum ConsoleCall: Sendable, Codable {
   case issueCamera(token: String, CameraID, AgentID)
   case refusals(token: String, limit: Int)
   case register(token: String, RegisterView, RegisterFilter)
-  case extract(
-    token: String, RecordingID, reason: ExtractionReason, reference: String, form: String, recipient: String?)
+  case extract(token: String, RecordingID, ExtractionOrder)
   case consult(token: String, RecordingID, reason: ConsultationReason, reference: String)
   case indexFacts(token: String)
   case desk(token: String, DeskCall)

@@ -41,6 +41,8 @@ struct Settings: Sendable {
   /// The console as people reach it, such as https://console.example.fr:8443.
   var oidcConsoleURL: String
   var oidcCAPath: String?
+  /// Somebody has looked: the provider asks for a second factor itself.
+  var oidcSecondFactorAtProvider: Bool
   /// Where checkpoints are copied to every minute; nil: nowhere.
   var publishFolder: String?
   /// A witness of the checkpoints (C2SP tlog-witness); nil: none.
@@ -94,7 +96,9 @@ struct Settings: Sendable {
       oidcClientSecretPath: config.string(forKey: "oidc.client.secretFile"),
       oidcConsoleURL: config.string(
         forKey: "oidc.console", default: "https://localhost:\(try port(config, "console.port", 8443))"),
-      oidcCAPath: config.string(forKey: "oidc.ca"), publishFolder: config.string(forKey: "journal.publish"),
+      oidcCAPath: config.string(forKey: "oidc.ca"),
+      oidcSecondFactorAtProvider: config.string(forKey: "oidc.secondFactor") == "provider",
+      publishFolder: config.string(forKey: "journal.publish"),
       witnessURL: config.string(forKey: "journal.witness").flatMap { $0.isEmpty ? nil : $0 })
     guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
     guard settings.keeperForAdministrator.utf8.count < 104, settings.keeperForConsole.utf8.count < 104 else {
@@ -108,6 +112,12 @@ struct Settings: Sendable {
   func provider() throws -> ProviderSettings? {
     guard let issuer = oidcIssuer else { return nil }
     guard ProviderMetadata.isSafe(issuer) else { throw Invalid(description: "oidc.issuer: \(issuer) is not https") }
+    guard !secondFactorRequired || oidcSecondFactorAtProvider else {
+      throw Invalid(
+        description:
+          "oidc: a second factor is required (login.secondFactor), and none is asked for here after a provider's log-in: where the provider asks for one itself, say so with oidc.secondFactor: provider"
+      )
+    }
     let secret = try oidcClientSecretPath.map { path in
       guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
         throw Invalid(description: "oidc.client.secretFile: cannot read \(path)")

@@ -19,8 +19,10 @@ extension ConsoleAPI {
     guard
       case .read(let grant?) = try await keeper.call(
         .extract(
-          token: token, recording, reason: form.reason, reference: form.reference, form: form.form,
-          recipient: form.recipient))
+          token: token, recording,
+          ExtractionOrder(
+            reason: form.reason, reference: form.reference, form: form.form, recipient: form.recipient,
+            requestingAgent: form.requestingAgent, requestingService: form.requestingService)))
     else { throw Problem.fault }
     return reading(grant, wantsMP4: form.form == "mp4")
   }

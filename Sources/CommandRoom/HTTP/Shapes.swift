@@ -59,6 +59,9 @@ struct ExtractionForm: Decodable {
   var form: String
   /// Who is handed it; the one who extracts where nobody is named.
   var recipient: String?
+  /// Required where the regime says so (`pn-gn`).
+  var requestingAgent: String?
+  var requestingService: String?
 }
 
 struct WallShape: Encodable {

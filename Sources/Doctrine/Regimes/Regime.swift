@@ -18,6 +18,8 @@ package struct Regime: Equatable, Sendable, Codable {
   package var wearerMayExtract: Bool
   /// The authorised number of cameras must be declared and is enforced (STO-5).
   package var camerasCounted: Bool
+  /// An extraction names the agent and the service that ask for it (R241-2, 7°).
+  package var asksRequester: Bool
   /// The text the profile follows.
   package var text: String
   /// Where the text says what.
@@ -83,24 +85,26 @@ extension Regime {
     Regime(
       name: "bwc-six-months", version: 1, title: "Caméras individuelles, six mois", term_months: 6,
       liveSound: false, commandRoomMayDeclare: true, wearerMayExtract: false, camerasCounted: false,
+      asksRequester: false,
       text: "CSI R241-4 (2016) ; L241-1 al. 5", articles: .national, wearerReasons: WearerReason.allCases,
       notice: "texte de 2016 ; un mois aujourd'hui pour PN, GN et PM"),
     Regime(
       name: "pn-gn", version: 1, title: "Police nationale, gendarmerie nationale", term_months: 1,
       liveSound: false, commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: false,
+      asksRequester: true,
       text: "CSI L241-1, R241-1 à R241-7", articles: .national, wearerReasons: WearerReason.allCases, notice: nil),
     Regime(
       name: "pm", version: 1, title: "Police municipale", term_months: 1, liveSound: true,
-      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: true,
+      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: true, asksRequester: false,
       text: "CSI L241-2, R241-8 à R241-17", articles: .municipal, wearerReasons: WearerReason.allCases, notice: nil),
     Regime(
       name: "sp", version: 1, title: "Sapeurs-pompiers", term_months: 6, liveSound: false,
-      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: true,
+      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: true, asksRequester: false,
       text: "CSI L241-3, R241-18 à R241-26", articles: .fire,
       wearerReasons: [.preventingImminentHarm, .helpingPersons], notice: nil),
     Regime(
       name: "ap", version: 1, title: "Administration pénitentiaire", term_months: 3, liveSound: false,
-      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: false,
+      commandRoomMayDeclare: false, wearerMayExtract: false, camerasCounted: false, asksRequester: false,
       text: "code pénitentiaire L223-20", articles: .prison, wearerReasons: WearerReason.allCases, notice: nil),
   ]
 

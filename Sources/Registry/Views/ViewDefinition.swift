@@ -49,7 +49,10 @@ extension ViewDefinition {
     switch view {
     case .recordings: recordings
     case .viewings: journal(acts: ["viewing.joined", "recording.consulted"], facts: viewingFacts)
-    case .extractions: journal(acts: ["extraction"], facts: viewingFacts + ["recipient", "form", "number"])
+    case .extractions:
+      journal(
+        acts: ["extraction"],
+        facts: viewingFacts + ["recipient", "requesting_agent", "requesting_service", "form", "number"])
     case .erasures:
       journal(
         acts: ["erasure.certificate"],
