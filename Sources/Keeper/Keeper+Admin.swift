@@ -138,7 +138,8 @@ extension Keeper {
       try await scribe.write(
         .modification, "second-factor.reset", author: author, service: account.agent.service,
         ["account": .string(account.id.rawValue), "name": .string(name)])
-      try await store.setSecondFactor(account.id, sealed: nil)
+      _ = try await store.setSecondFactor(account.id, sealed: nil)
+      await cutViewings(of: account.id, in: nil, cause: "session-ended")
       return .done
     case .linkIdentity(let name, let identity):
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
@@ -287,7 +288,8 @@ extension Keeper {
     at now: UTCTime
   ) async throws -> AdminReply {
     if let limit = service.authorisedCameras {
-      let count = cameras.values.count { $0.service == service.id }
+      // Those whose entry is being written count too.
+      let count = cameras.values.count { $0.service == service.id } + enrolling[service.id, default: 0]
       guard count < limit else {
         throw Problem(
           409, "too-many-cameras", "Caméra refusée (Refused)",
@@ -298,6 +300,8 @@ extension Keeper {
     guard cameras[id] == nil else {
       throw Problem(409, "exists", "Déjà enrôlée (Exists)", "Une caméra porte déjà ce nom.")
     }
+    enrolling[service.id, default: 0] += 1
+    defer { enrolling[service.id, default: 1] -= 1 }
     let passphrase = Tokens.passphrase()
     let token = Tokens.make()
     let camera = CameraEntry(

@@ -103,7 +103,7 @@ extension Keeper {
   }
 
   private func endAccreditation(_ person: Person, _ id: AccreditationID, _ act: String) async throws -> DeskReply {
-    guard UUID(uuidString: id.rawValue) != nil, let known = try await store.accreditation(id) else {
+    guard Self.isID(id.rawValue), let known = try await store.accreditation(id) else {
       throw Problem.notFound("L'habilitation")
     }
     let basis = try await allow(
@@ -120,8 +120,11 @@ extension Keeper {
   }
 
   /// Ends the running views of an account, in one service or in all.
-  func cutViewings(of account: AccountID, in service: ServiceID?, cause: String) async {
-    for (id, viewing) in viewings where viewing.account == account && (service == nil || viewing.service == service) {
+  func cutViewings(
+    of account: AccountID, in service: ServiceID?, cause: String, except session: [UInt8]? = nil
+  ) async {
+    for (id, viewing) in viewings
+    where viewing.account == account && (service == nil || viewing.service == service) && viewing.session != session {
       try? await leave(id, cause: cause)
     }
   }
@@ -179,7 +182,7 @@ extension Keeper {
     let known = try incident(id)
     let subject: [String: CanonicalJSON] = ["incident": .string(id.rawValue), "attached": .string(agent.rawValue)]
     let basis = try await allow(person, .attachAgent, try object(known), subject)
-    guard UUID(uuidString: agent.rawValue) != nil, let attached = try await store.agent(agent),
+    guard Self.isID(agent.rawValue), let attached = try await store.agent(agent),
       attached.service == known.entry.service
     else { throw Problem.notFound("L'agent") }
     let now = clock()
@@ -197,6 +200,7 @@ extension Keeper {
 
   private func detach(_ person: Person, _ id: IncidentID, _ agent: AgentID) async throws -> DeskReply {
     let known = try incident(id)
+    guard Self.isID(agent.rawValue) else { throw Problem.notFound("L'agent") }
     let subject: [String: CanonicalJSON] = ["incident": .string(id.rawValue), "attached": .string(agent.rawValue)]
     let basis = try await allow(person, .attachAgent, try object(known), subject)
     try await record(.modification, "agent.detached", person, basis, known.entry.service, subject)
@@ -204,7 +208,7 @@ extension Keeper {
     for (viewing, open) in viewings where open.recording == known.entry.recording && open.attachedAgent == agent {
       try? await leave(viewing, cause: "detached")
     }
-    if UUID(uuidString: agent.rawValue) != nil { try await store.detach(agent, from: id) }
+    if Self.isID(agent.rawValue) { try await store.detach(agent, from: id) }
     return .done
   }
 
@@ -294,7 +298,7 @@ extension Keeper {
   private func decide(
     _ person: Person, _ id: DataRequestID, _ decision: DataRequestDecision, _ ground: String, _ reply: String
   ) async throws -> DeskReply {
-    guard UUID(uuidString: id.rawValue) != nil, let known = try await store.dataRequest(id) else {
+    guard Self.isID(id.rawValue), let known = try await store.dataRequest(id) else {
       throw Problem.notFound("La demande")
     }
     let basis = try await allow(

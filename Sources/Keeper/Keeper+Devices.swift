@@ -13,7 +13,7 @@ extension Keeper {
     _ camera: CameraID, to agent: AgentID, by author: String, facts: [String: CanonicalJSON] = [:]
   ) async throws {
     guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
-    guard UUID(uuidString: agent.rawValue) != nil, let person = try await store.agent(agent),
+    guard Self.isID(agent.rawValue), let person = try await store.agent(agent),
       person.service == known.service
     else { throw Problem.notFound("L'agent") }
     guard known.issuedTo == nil else {
@@ -66,7 +66,7 @@ extension Keeper {
     }
     try await device(.closeIncident, incident)
     try await requestClose(
-      incident.entry.id, .closedByWearer, by: incident.agent?.matricule ?? camera.id.rawValue)
+      incident.entry.id, .closedByWearer, by: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)")
     return .done
   }
 
@@ -80,7 +80,7 @@ extension Keeper {
     guard incident.threat == nil else { return .done }
     try await declare(
       ground, incident: incident.entry.id, origin: .wearer,
-      author: incident.agent?.matricule ?? camera.id.rawValue, reason: nil)
+      author: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)", reason: nil)
     return .done
   }
 

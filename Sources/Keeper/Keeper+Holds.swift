@@ -87,7 +87,7 @@ extension Keeper {
   static func heldKeyName(_ part: PartID) -> String { "held-\(part.rawValue)" }
 
   func releaseHold(_ person: Person, _ id: HoldID, _ reason: String) async throws -> DeskReply {
-    guard UUID(uuidString: id.rawValue) != nil, let (hold, isReleased) = try await store.hold(id) else {
+    guard Self.isID(id.rawValue), let (hold, isReleased) = try await store.hold(id) else {
       throw Problem.notFound("La conservation")
     }
     let known = try await known(hold.recording)

@@ -167,7 +167,7 @@ extension Keeper {
     {
       try await declare(
         threat, incident: entry.id, origin: .wearer,
-        author: active[entry.id]?.agent?.matricule ?? entry.agent.rawValue, reason: nil)
+        author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)", reason: nil)
     }
   }
 

@@ -25,7 +25,10 @@ extension Keeper {
     case .checkpoint, .forWitness, .cosigned: throw Problem.notFound("L'acte")
     case .rotations: return .texts(try folder.rotations())
     case .tile(let level, let index, let width):
-      guard (0...8).contains(level), (1...256).contains(width), index < 1 << 48,
+      // The leaves below it must be there: also what keeps the look-up within bounds.
+      guard (0...6).contains(level), (1...256).contains(width), index < 1 << 40,
+        case let leaves = (index * 256 + UInt64(width)).multipliedReportingOverflow(by: 1 << UInt64(8 * level)),
+        !leaves.overflow, leaves.partialValue <= scribe.mark.size,
         let hashes = try? folder.hashes(level: level, index: index, width: width), hashes.count >= width
       else { throw Problem.notFound("La tuile") }
       return .bytes(Blob(hashes.prefix(width).flatMap { $0 }))
@@ -92,7 +95,10 @@ extension Keeper {
         rows.append((position, String(decoding: bytes, as: UTF8.self), MerkleHash.leaf(bytes)))
       }
     }
-    return .differences(try await store.indexDifferences(rows), next: end < next ? end : nil)
+    var differences = try await store.indexDifferences(rows)
+    // Rows that the files know nothing of.
+    if end == next { differences += try await store.indexedBeyond(scribe.mark.size) }
+    return .differences(differences, next: end < next ? end : nil)
   }
 
   private func entry(_ position: UInt64) throws -> [UInt8]? {

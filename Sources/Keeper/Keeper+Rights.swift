@@ -40,11 +40,14 @@ extension Keeper {
 
   /// A recording of the register, by an id that came from outside.
   func known(_ recording: RecordingID) async throws -> RecordingFacts {
-    guard UUID(uuidString: recording.rawValue) != nil, let facts = try await store.facts(of: recording) else {
+    guard Self.isID(recording.rawValue), let facts = try await store.facts(of: recording) else {
       throw Problem.notFound("L'enregistrement")
     }
     return facts
   }
+
+  /// An identifier as the server writes it: one spelling, so that what is journalled is what is found again.
+  static func isID(_ text: String) -> Bool { UUID(uuidString: text) != nil && text == text.lowercased() }
 
   // MARK: Asking
 
@@ -135,7 +138,9 @@ extension Keeper {
   /// - Throws: a problem that says what was asked for.
   func words(_ text: String, _ what: String, upTo limit: Int) throws -> String {
     let words = text.trimmingCharacters(in: .whitespacesAndNewlines)
-    guard (1...limit).contains(words.count), !words.unicodeScalars.contains(where: { $0.value == 0 }) else {
+    // As the register counts: by code points, however they combine.
+    guard (1...limit).contains(words.unicodeScalars.count), !words.unicodeScalars.contains(where: { $0.value == 0 })
+    else {
       throw Problem.badRequest(
         "\(what) est demandé (1 à \(limit) caractères). (Required, at most \(limit) characters.)")
     }

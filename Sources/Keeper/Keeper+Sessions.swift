@@ -192,9 +192,15 @@ extension Keeper {
     let secret = TimeCode.newSecret()
     try await scribe.write(
       .modification, "second-factor.begun", author: person.account.name, service: person.account.agent.service, [:])
-    try await store.setSecondFactor(
-      person.account.id,
-      sealed: try keys.seal(secret, purpose: Self.secondFactorPurpose, subject: person.account.id.rawValue))
+    guard
+      try await store.setSecondFactor(
+        person.account.id,
+        sealed: try keys.seal(secret, purpose: Self.secondFactorPurpose, subject: person.account.id.rawValue))
+    else {
+      throw Problem(
+        409, "exists", "Déjà actif (Already active)", "Un second facteur vient d'être activé. (One was just activated.)"
+      )
+    }
     return .secondFactor(
       uri: TimeCode.uri(secret, account: person.account.name), secret: TimeCode.base32(secret))
   }
@@ -220,8 +226,16 @@ extension Keeper {
     let codes = TimeCode.newRecoveryCodes()
     try await scribe.write(
       .modification, "second-factor.confirmed", author: person.account.name, service: person.account.agent.service, [:])
-    try await store.confirmSecondFactor(
-      person.account.id, step: step, recovery: codes.map(Tokens.hash), session: person.session, at: now)
+    guard
+      try await store.confirmSecondFactor(
+        person.account.id, sealed: factor.sealed, step: step, recovery: codes.map(Tokens.hash),
+        session: person.session, at: now)
+    else {
+      throw Problem(
+        409, "not-begun", "Rien à confirmer (Nothing to confirm)",
+        "Le secret a changé entre-temps : demandez-en un autre. (The secret changed meanwhile.)")
+    }
+    await cutViewings(of: person.account.id, in: nil, cause: "session-ended", except: person.session)
     return .recoveryCodes(codes)
   }
 
@@ -242,6 +256,7 @@ extension Keeper {
     try await scribe.write(
       .modification, "password.changed", author: person.account.name, service: person.account.agent.service, [:])
     try await store.setPassword(person.account.id, hash: made, keeping: person.session)
+    await cutViewings(of: person.account.id, in: nil, cause: "session-ended", except: person.session)
     return .done
   }
 }

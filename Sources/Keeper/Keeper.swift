@@ -100,6 +100,8 @@ package actor Keeper {
   var nextStream: UInt64 = 0
   var addresses = AddressLimiterBox()
   var sweeper = SweeperState()
+  /// Cameras whose enrolment is under way (STO-5).
+  var enrolling: [ServiceID: Int] = [:]
   /// Services of the parts that are being written.
   var partService: [PartID: ServiceID] = [:]
   var termWarnings: [TermWarning] = []

@@ -16,9 +16,10 @@ package protocol KeeperStore: Sendable {
   func insert(_ accreditation: Accreditation, account: AccountID, givenBy: String) async throws
   func accreditation(_ id: AccreditationID) async throws -> (service: ServiceID, role: Role, account: AccountID)?
   func endAccreditation(_ id: AccreditationID, by author: String, act: String, at time: UTCTime) async throws
-  func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws
+  func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws -> Bool
   func confirmSecondFactor(
-    _ id: AccountID, step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime) async throws
+    _ id: AccountID, sealed: [UInt8], step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime
+  ) async throws -> Bool
   func useStep(_ id: AccountID, _ step: Int64) async throws -> Bool
   func useRecoveryCode(_ id: AccountID, _ hash: [UInt8], at time: UTCTime) async throws -> Bool
   func link(_ account: AccountID, issuer: String, subject: String, at time: UTCTime) async throws
@@ -118,6 +119,8 @@ package protocol KeeperStore: Sendable {
 
   func journalIndexSize() async throws -> UInt64
   func indexJournal(_ entries: [JournalIndexRow]) async throws
+  /// Positions that the index has from a size on.
+  func indexedBeyond(_ size: UInt64) async throws -> [UInt64]
   func indexDifferences(_ entries: [(position: UInt64, text: String, leaf: [UInt8])]) async throws -> [UInt64]
 }
 

@@ -29,6 +29,8 @@ package final class Scribe: Sendable {
   private let file: JournalFile
   private let clock: @Sendable () -> UTCTime
   private let logger: Logger
+  /// Bytes of one text of an entry at the most.
+  static let maximumText_bytes = 2048
   /// Entries of the index's next batch at the most.
   static let batch: UInt64 = 500
 
@@ -155,7 +157,15 @@ package final class Scribe: Sendable {
 extension String {
   /// Without control characters, which no name has and the register's text does not take.
   fileprivate var printable: String {
-    String(String.UnicodeScalarView(unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }))
+    var out = String.UnicodeScalarView()
+    var size = 0
+    for scalar in unicodeScalars where scalar.value >= 0x20 && scalar.value != 0x7F {
+      size += UTF8.width(scalar)
+      // No fact of an act is longer; what a stranger sends must not fill the journal.
+      guard size <= Scribe.maximumText_bytes else { break }
+      out.append(scalar)
+    }
+    return String(out)
   }
 }
 

@@ -17,7 +17,8 @@ package enum SQLValue: Equatable, Sendable {
     case .bytes(let value): return "\\x" + Self.hex(value)
     case .textArray(let values):
       let quoted = values.map { value in
-        "\"" + value.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
+        // By scalar: a combining mark after a quotation mark makes another character of it.
+        "\"" + value.unicodeScalars.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
       }
       return "{" + quoted.joined(separator: ",") + "}"
     }

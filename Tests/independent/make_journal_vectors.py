@@ -133,7 +133,7 @@ def main():
     put(TARGET / "deleted", "tile/entries/001.p/44", b"".join(len(e).to_bytes(2, "big") + e for e in good[256:]))
     # Its entries step in their numbers too: 40 is of s-1.
     put(TARGET / "deleted", "expected.json", json.dumps({"findings": [["entry-missing", 40], ["number-gap", 42]], "against": []}) + "\n")
-    write("bundle-deleted", good, note, key, [["entry-missing", 0]])
+    write("bundle-deleted", good, note, key, [["entry-missing", 0], ["number-gap", 256], ["number-gap", 257], ["number-gap", 258]])
     (TARGET / "bundle-deleted/tile/entries/000").unlink()
     swapped = good[:10] + [good[13]] + good[11:13] + [good[10]] + good[14:]
     write("reordered", swapped, note, key, [["entries-reordered", 10], ["number-gap", 10], ["number-gap", 13], ["number-gap", 16]], tiles=good)
@@ -167,12 +167,17 @@ def main():
     write("purged", old + [purge], first.sign([leaf_hash(e) for e in old + [purge]]), key, [])
     (TARGET / "purged/tile/entries/000").unlink()
     soon = entry(299, "s-2", 100, act="journal.purged", facts={"entries": 256, "before_us": START_US + 256 * 1_000_000}, time_us=START_US + YEAR_US)
-    write("purged-too-soon", old + [soon], first.sign([leaf_hash(e) for e in old + [soon]]), key, [["entry-missing", 0]])
+    write("purged-too-soon", old + [soon], first.sign([leaf_hash(e) for e in old + [soon]]), key,
+          [["entry-missing", 0], ["number-gap", 256], ["number-gap", 257], ["number-gap", 258]])
     (TARGET / "purged-too-soon/tile/entries/000").unlink()
 
     shown = [(n, e) for n, e in enumerate(good) if n % 3 != 2]
     write("scoped", good, note, key, [], scope=["s-1"], bundles=shown)
     write("scoped-without-its-first", good, note, key, [["number-gap", 4]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n != 1])
+    write("scoped-without-its-service", good, note, key, [["entry-missing", None]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n % 3 == 0])
+    write("scoped-without-its-beginning", good, note, key, [["number-gap", 256], ["number-gap", 258]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n >= 256])
+    write("scoped-with-a-stranger", good, note, key, [["entry-inserted", 99_999]], scope=["s-1"], bundles=shown + [(99_999, entry(7, "s-9", 1))])
+    write("scoped-with-a-double", good, note, key, [["entry-inserted", 3]], scope=["s-1"], bundles=[p for p in shown if p[0] <= 3] + [p for p in shown if p[0] >= 3])
     write("scoped-with-omission", good, note, key, [["number-gap", 133]], scope=["s-1"], bundles=[(n, e) for n, e in shown if n != 130])
 
 

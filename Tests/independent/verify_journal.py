@@ -142,14 +142,17 @@ def tile_name(number):
 class Verifier:
     def __init__(self, folder, key, against=()):
         self.folder, self.keys, self.against = pathlib.Path(folder), [Key(key)], against
+        self.firsts, self.unnumbered = [], False
         self.findings, self.read, self.withheld, self.purged, self.size = [], 0, 0, 0, None
-        self.starts_at_one = True
         self.scoped = (self.folder / "scope").exists()
         self.listed = None
         if (self.folder / "entries").exists():
-            self.listed = {}
+            self.listed, last = {}, -1
             for line in (self.folder / "entries").read_bytes().split(b"\n")[:-1]:
                 position, _, raw = line.partition(b" ")
+                if int(position) <= last:
+                    self.find("entry-inserted", int(position))
+                last = max(last, int(position))
                 self.listed[int(position)] = raw
 
     def find(self, code, position=None):
@@ -198,7 +201,10 @@ class Verifier:
         # Who trusts a later key needs nothing of the changes before it.
         for number, path in reversed(list(enumerate(paths))):
             raw = path.read_text().split("\n")
-            entry = parse_entry(base64.b64decode(raw[1][6:])) if len(raw) > 1 and raw[1].startswith("extra ") else None
+            try:
+                entry = parse_entry(base64.b64decode(raw[1][6:])) if len(raw) > 1 and raw[1].startswith("extra ") else None
+            except ValueError:
+                entry = None
             if entry and entry["facts"].get("new") == self.keys[0].text:
                 paths = paths[number + 1:]
                 break
@@ -226,6 +232,7 @@ class Verifier:
             found = {p - bundle * 256: raw for p, raw in self.listed.items() if p // 256 == bundle}
             return found or None
         raw = self.file(f"tile/entries/{tile_name(bundle)}", width)
+        growing = (self.folder / f"tile/entries/{tile_name(bundle)}").is_file()
         if raw is None:
             return None
         entries, at = [], 0
@@ -235,7 +242,7 @@ class Verifier:
                 break
             entries.append(raw[at + 2:at + 2 + size])
             at += 2 + size
-        return dict(enumerate(entries[:width] if width < 256 else entries))
+        return dict(enumerate(entries[:width] if growing and width < 256 else entries))
 
     def read_tree(self, newest, marks):
         leaves, from_entries, mismatches, absent, numbers, purged_below = [], [], [], [], {}, 0
@@ -255,7 +262,6 @@ class Verifier:
             from_entries = from_entries + whole if whole and from_entries is not None else None
             if entries is None:
                 absent.append((bundle * 256, width))
-                self.starts_at_one = False
                 continue
             mismatches += self.compare(bundle * 256, wanted, hashed)
             for place in sorted(entries):
@@ -268,6 +274,17 @@ class Verifier:
                 self.withheld += width
             else:
                 self.find("entry-missing", first)
+        # The first of each service is number 1, unless bodies were purged; who is shown a service is shown some of it.
+        if purged_below == 0 and not self.unnumbered:
+            for position, number in self.firsts:
+                if number != 1:
+                    self.find("number-gap", position)
+            for service in (self.folder / "scope").read_text().splitlines() if self.scoped else []:
+                if service not in numbers:
+                    self.find("entry-missing")
+        for position in sorted(self.listed or {}):
+            if position >= newest.size:
+                self.find("entry-inserted", position)
         if root_of(leaves) != newest.root:
             if from_entries is not None and root_of(from_entries) == newest.root:
                 for bundle in sorted({position // 256 for _, position in mismatches}):
@@ -298,7 +315,8 @@ class Verifier:
             else:
                 out.append(("entry-missing", first + place))
         moved = [place for place, value in hashed.items() if value in places and places[value] != place]
-        if moved and not strangers - edited and not lost - edited:
+        missing = {place for place in lost - edited if not self.scoped or place in hashed}
+        if moved and not strangers - edited and not missing:
             out.append(("entries-reordered", first + min(moved)))
         return out
 
@@ -310,13 +328,13 @@ class Verifier:
             return 0
         if "n" in entry:
             service = entry.get("service", "")
-            # The first that is shown is number 1, unless bodies before it were purged or had no number.
-            expected = numbers.get(service, 0 if self.starts_at_one else entry["n"] - 1) + 1
-            if entry["n"] != expected:
+            if service not in numbers:
+                self.firsts.append((position, entry["n"]))
+            elif entry["n"] != numbers[service] + 1:
                 self.find("number-gap", position)
             numbers[service] = entry["n"]
         else:
-            self.starts_at_one = False
+            self.unnumbered = True
         facts = entry["facts"]
         if entry["act"] == "journal.purged" and facts["before_us"] <= entry["time_us"] - KEPT_US and facts["entries"] % 256 == 0:
             return facts["entries"]

@@ -48,8 +48,12 @@ struct PageShape {
   }
 
   private static func cell(_ text: String) -> String {
-    let safe = text.first.map { "=+-@".contains($0) } ?? false ? "'" + text : text
-    guard safe.contains(where: { ",\"\r\n".contains($0) }) else { return safe }
+    // By scalar: to a reader a line feed is one, whatever it is combined with.
+    let first = text.unicodeScalars.first { !$0.properties.isDefaultIgnorableCodePoint }
+    let safe = first.map { "=+-@\t\r\n".unicodeScalars.contains($0) } ?? false ? "'" + text : text
+    guard safe.unicodeScalars.contains(where: { $0 == "," || $0 == "\"" || $0 == "\r" || $0 == "\n" }) else {
+      return safe
+    }
     return "\"" + safe.replacing("\"", with: "\"\"") + "\""
   }
 }

@@ -9,10 +9,13 @@ enum APITime {
       .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
   }
 
+  /// From 1970 to 9999: what a calendar, a database and a spreadsheet all take.
+  private static let years = 0.0..<253_402_300_800.0
+
   static func parse(_ text: String) -> UTCTime? {
     let styles = [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()]
     for style in styles {
-      if let date = try? style.parse(text) {
+      if let date = try? style.parse(text), years.contains(date.timeIntervalSince1970) {
         return UTCTime(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()))
       }
     }

@@ -8,8 +8,10 @@ package protocol JournalSource {
   func tile(level: Int, index: UInt64, width: Int) throws -> [UInt8]?
   /// The entries of a level-0 tile by their place in it; nil where there are none.
   func entries(bundle: UInt64, width: Int) throws -> [Int: [UInt8]]?
-  /// Whether entries may be left out because the reader is not entitled to them.
-  func isScoped() throws -> Bool
+  /// The services whose entries the reader is entitled to, where entries of others are left out; nil: nothing is.
+  func scope() throws -> [String]?
+  /// Positions that are listed twice, out of order, or beyond a size.
+  func surplus(size: UInt64) throws -> [UInt64]
 }
 
 /// Something that is not as it was signed, named so that a person can go and look.

@@ -105,6 +105,8 @@ package struct JournalVerifier {
     var purgedUpTo: UInt64 = 0
     /// The first version's entries have no number.
     var hasUnnumbered = false
+    /// The first entry of each service that is shown.
+    var firsts: [(service: String, position: UInt64, number: UInt64)] = []
     /// Roots of full level-0 tiles, for naming the one that is wrong.
     var tileRoots: [[UInt8]] = []
   }
@@ -118,6 +120,12 @@ package struct JournalVerifier {
       guard try readBundle(bundle, width, sizes, &pass) else { return }
     }
     judgeAbsent(pass)
+    try judgeScope(pass)
+    for position in try source.surplus(size: checkpoint.size) {
+      find(
+        .entryInserted, at: position, "an entry is listed at \(position) twice, out of order, or beyond what was signed"
+      )
+    }
     guard pass.tree.root == checkpoint.root else {
       return try locate(checkpoint, pass)
     }
@@ -170,7 +178,7 @@ package struct JournalVerifier {
     _ bundle: UInt64, _ leaves: [[UInt8]], _ found: [Int: [UInt8]], _ pass: inout Pass
   ) throws {
     let first = bundle * 256
-    let scoped = try source.isScoped()
+    let scoped = try source.scope() != nil
     guard found.contains(where: { $0.key >= leaves.count || leaves[$0.key] != $0.value }) || found.count < leaves.count
     else { return }
     let places = Dictionary(
@@ -204,7 +212,8 @@ package struct JournalVerifier {
       }
     }
     let moved = found.compactMap { place, leaf in places[leaf].flatMap { $0 == place ? nil : place } }.sorted()
-    if let place = moved.first, strangers.isEmpty, lost.isEmpty {
+    let missing = scoped ? lost.filter { found[$0] != nil } : lost
+    if let place = moved.first, strangers.isEmpty, missing.isEmpty {
       pass.mismatches.append(
         JournalFinding(
           .entriesReordered, at: first + UInt64(place),
@@ -225,17 +234,30 @@ package struct JournalVerifier {
       return
     }
     let service = entry.service ?? ""
-    let last = pass.numbers[service]
-    // The first that is shown is number 1, unless bodies before it were purged.
-    if let expected = last.map({ $0 + 1 }) ?? (pass.absent.isEmpty && !pass.hasUnnumbered ? 1 : nil),
-      entry.number != expected
-    {
-      find(
-        .numberGap, at: position,
-        "entry \(position) is number \(entry.number) of \(service.isEmpty ? "the node" : service), where \(expected) is next"
-      )
+    if let last = pass.numbers[service] {
+      if entry.number != last + 1 {
+        find(
+          .numberGap, at: position,
+          "entry \(position) is number \(entry.number) of \(service.isEmpty ? "the node" : service), after \(last)")
+      }
+    } else {
+      pass.firsts.append((service, position, entry.number))
     }
     pass.numbers[service] = entry.number
+  }
+
+  /// The first of each service is number 1, unless bodies were purged; who is shown a service is shown some of it.
+  private mutating func judgeScope(_ pass: Pass) throws {
+    guard pass.purgedUpTo == 0, !pass.hasUnnumbered else { return }
+    for first in pass.firsts where first.number != 1 {
+      find(
+        .numberGap, at: first.position,
+        "entry \(first.position) is number \(first.number) of \(first.service.isEmpty ? "the node" : first.service), and the first that is shown"
+      )
+    }
+    for service in try source.scope() ?? [] where pass.numbers[service] == nil {
+      find(.entryMissing, "no entry of \(service) is shown, and every service has one")
+    }
   }
 
   /// Bundles of which nothing is there: purged by a statement that allows it, or lost.
@@ -244,7 +266,7 @@ package struct JournalVerifier {
       let end = bundle * 256 + count
       if end <= pass.purgedUpTo {
         report.purged += count
-      } else if (try? source.isScoped()) == true {
+      } else if (try? source.scope()) ?? nil != nil {
         report.withheld += count
       } else {
         find(.entryMissing, at: bundle * 256, "entries \(bundle * 256) to \(end - 1) were signed and are not there")

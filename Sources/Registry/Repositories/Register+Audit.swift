@@ -102,16 +102,25 @@ extension Register {
         SELECT f.position FROM unnest($1::text[], $2::text[], $3::text[]) AS f(position, entry, leaf)
         LEFT JOIN journal j ON j.position = f.position::bigint
         WHERE j.position IS NULL OR encode(j.leaf, 'hex') <> f.leaf
-          OR j.entry IS NULL AND j.at > now() - interval '3 years'
-          OR j.entry IS NOT NULL AND (j.entry <> f.entry::jsonb OR j.act <> j.entry->>'act' OR j.kind <> j.entry->>'kind'
-            OR j.author IS DISTINCT FROM j.entry->>'author' OR j.service_id IS DISTINCT FROM j.entry->>'service'
-            OR us(j.at) <> (j.entry->>'time_us')::bigint)
+          OR j.act <> f.entry::jsonb->>'act' OR j.kind <> f.entry::jsonb->>'kind'
+          OR j.service_id IS DISTINCT FROM f.entry::jsonb->>'service' OR us(j.at) <> (f.entry::jsonb->>'time_us')::bigint
+          OR j.entry IS NULL AND at_us((f.entry::jsonb->>'time_us')::bigint) > now() - interval '3 years'
+          OR j.entry IS NOT NULL AND (j.entry <> f.entry::jsonb OR j.author IS DISTINCT FROM f.entry::jsonb->>'author')
         ORDER BY f.position::bigint
         """,
         [
           .textArray(entries.map { String($0.position) }), .textArray(entries.map(\.text)),
           .textArray(entries.map(\.leaf.hexadecimal)),
         ]
+      ).map { UInt64(try $0.integer("position")) }
+    }
+  }
+
+  /// Positions that the index has from a size on, where the files have none; a hundred at the most.
+  package func indexedBeyond(_ size: UInt64) async throws -> [UInt64] {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT position FROM journal WHERE position >= $1 ORDER BY position LIMIT 100", [.integer(Int64(size))]
       ).map { UInt64(try $0.integer("position")) }
     }
   }

@@ -173,25 +173,29 @@ extension Register {
 
   // MARK: Second factor
 
-  package func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws {
+  /// Sets a secret that is to be confirmed, or none; false where one was confirmed meanwhile.
+  package func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws -> Bool {
     try await pool.transaction { connection in
-      try connection.query(
-        "UPDATE account SET totp_sealed = $2, totp_confirmed_at = NULL, totp_last_step = NULL WHERE id = $1",
+      let set = try connection.query(
+        "UPDATE account SET totp_sealed = $2, totp_confirmed_at = NULL, totp_last_step = NULL WHERE id = $1 AND ($2 IS NULL OR totp_confirmed_at IS NULL) RETURNING id",
         [.text(id.rawValue), sealed.map(SQLValue.bytes) ?? .null])
+      guard !set.isEmpty else { return false }
       try connection.query("DELETE FROM recovery_code WHERE account_id = $1", [.text(id.rawValue)])
       // Whoever was in under the old factor is not any more.
       if sealed == nil { try connection.query("DELETE FROM session WHERE account_id = $1", [.text(id.rawValue)]) }
+      return true
     }
   }
 
   /// - Parameter session: the one that confirmed, which alone stays; any other knew only the password.
   package func confirmSecondFactor(
-    _ id: AccountID, step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime
-  ) async throws {
+    _ id: AccountID, sealed: [UInt8], step: Int64, recovery: [[UInt8]], session: [UInt8], at time: UTCTime
+  ) async throws -> Bool {
     try await pool.transaction { connection in
-      try connection.query(
-        "UPDATE account SET totp_confirmed_at = at_us($2), totp_last_step = $3 WHERE id = $1",
-        [.text(id.rawValue), time.sql, .integer(step)])
+      let confirmed = try connection.query(
+        "UPDATE account SET totp_confirmed_at = at_us($2), totp_last_step = $3 WHERE id = $1 AND totp_sealed = $4 AND totp_confirmed_at IS NULL RETURNING id",
+        [.text(id.rawValue), time.sql, .integer(step), .bytes(sealed)])
+      guard !confirmed.isEmpty else { return false }
       try connection.query("UPDATE session SET limited = false WHERE token_hash = $1", [.bytes(session)])
       try connection.query(
         "DELETE FROM session WHERE account_id = $1 AND token_hash <> $2", [.text(id.rawValue), .bytes(session)])
@@ -199,6 +203,7 @@ extension Register {
         try connection.query(
           "INSERT INTO recovery_code (account_id, code_hash) VALUES ($1, $2)", [.text(id.rawValue), .bytes(hash)])
       }
+      return true
     }
   }
 

@@ -55,8 +55,10 @@ extension Register {
 
   /// Takes a part's key out of the register; false where a hold was placed meanwhile, and then nothing changes.
   package func beginErasure(of part: PartID) async throws -> Bool {
-    try await pool.run { connection in
-      try !connection.query(
+    try await pool.transaction { connection in
+      // Locked by a statement of its own: the next one then sees what a hold has committed meanwhile.
+      try connection.query("SELECT 1 AS one FROM recording_part WHERE id = $1 FOR UPDATE", [.text(part.rawValue)])
+      return try !connection.query(
         """
         UPDATE recording_part p SET state = 'erasing', wrapped_key = NULL, key_name = NULL
         WHERE p.id = $1 AND (p.state = 'erasing' OR NOT EXISTS (

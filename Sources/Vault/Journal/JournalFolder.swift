@@ -10,11 +10,20 @@ package struct JournalFolder: JournalSource, Sendable {
   package let path: String
   /// The entries of an export for one service, by bundle and place; nil where bundles are there instead.
   private let listed: [UInt64: [Int: [UInt8]]]?
+  /// Positions that its list has twice or out of order.
+  private let disorder: [UInt64]
 
   package init(path: String) throws {
     self.path = path
     let list = path + "/entries"
-    listed = FileManager.default.fileExists(atPath: list) ? try Self.parse(list) : nil
+    guard FileManager.default.fileExists(atPath: list) else {
+      listed = nil
+      disorder = []
+      return
+    }
+    let parsed = try Self.parse(list)
+    listed = parsed.entries
+    disorder = parsed.disorder
   }
 
   package func checkpoint() throws -> String? { try text("checkpoint") }
@@ -31,17 +40,26 @@ package struct JournalFolder: JournalSource, Sendable {
 
   package func entries(bundle: UInt64, width: Int) throws -> [Int: [UInt8]]? {
     if let listed { return listed[bundle] }
-    guard
-      let raw = try bytes(TilePath.entries(index: bundle), Self.maximumBundle_bytes)
-        ?? bytes(TilePath.entries(index: bundle, width: width), Self.maximumBundle_bytes)
-    else { return nil }
+    let growing = try bytes(TilePath.entries(index: bundle), Self.maximumBundle_bytes)
+    guard let raw = try growing ?? bytes(TilePath.entries(index: bundle, width: width), Self.maximumBundle_bytes) else {
+      return nil
+    }
     let entries = EntryBundle.parse(raw).entries
-    // What a node has appended since the checkpoint is not of the tree that is verified.
-    let excess = width < TilePath.width ? entries.prefix(width) : entries[...]
-    return Dictionary(uniqueKeysWithValues: excess.enumerated().map { ($0.offset, $0.element) })
+    // What a node has appended since the checkpoint is not of the tree that is verified; an export has no more.
+    let kept = growing != nil && width < TilePath.width ? entries.prefix(width) : entries[...]
+    return Dictionary(uniqueKeysWithValues: kept.enumerated().map { ($0.offset, $0.element) })
   }
 
-  package func isScoped() throws -> Bool { FileManager.default.fileExists(atPath: path + "/scope") }
+  package func scope() throws -> [String]? {
+    try text("scope")?.split(separator: "\n").map(String.init)
+  }
+
+  package func surplus(size: UInt64) throws -> [UInt64] { disorder + beyond(size) }
+
+  private func beyond(_ size: UInt64) -> [UInt64] {
+    (listed ?? [:]).flatMap { bundle, entries in entries.keys.map { bundle * 256 + UInt64($0) } }
+      .filter { $0 >= size }.sorted()
+  }
 
   // MARK: Reading a node's own
 
@@ -139,15 +157,19 @@ package struct JournalFolder: JournalSource, Sendable {
   }
 
   /// Lines of an entry's position, a space, and its bytes.
-  private static func parse(_ path: String) throws -> [UInt64: [Int: [UInt8]]] {
+  private static func parse(_ path: String) throws -> (entries: [UInt64: [Int: [UInt8]]], disorder: [UInt64]) {
     var out: [UInt64: [Int: [UInt8]]] = [:]
+    var disorder: [UInt64] = []
+    var last: UInt64?
     let raw = try Directories.read(path, limit: 1 << 34)
     for (number, line) in raw.split(separator: 0x0A).enumerated() {
       guard let space = line.firstIndex(of: 0x20),
         let position = UInt64(String(decoding: line[..<space], as: UTF8.self))
       else { throw VaultError("journal", path, "line \(number + 1) is not a position and an entry") }
+      if let last, position <= last { disorder.append(position) }
+      last = max(last ?? 0, position)
       out[position / 256, default: [:]][Int(position % 256)] = Array(line[(space + 1)...])
     }
-    return out
+    return (out, disorder)
   }
 }
