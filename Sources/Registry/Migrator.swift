@@ -82,7 +82,10 @@ package struct Migrator: Sendable {
   private static func prepare(_ connection: borrowing Connection) throws {
     for role in ["plastron_server", "plastron_purger"] {
       let found = try connection.query("SELECT 1 AS one FROM pg_roles WHERE rolname = $1", [.text(role)])
-      if found.isEmpty { try connection.script("CREATE ROLE \(role) LOGIN") }
+      guard found.isEmpty else { continue }
+      // Roles are the whole server's: another database's migration may make it at the same moment.
+      try connection.script(
+        "DO $$ BEGIN CREATE ROLE \(role) LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")
     }
     try connection.script(
       """

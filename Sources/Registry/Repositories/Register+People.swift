@@ -177,7 +177,7 @@ extension Register {
   package func setSecondFactor(_ id: AccountID, sealed: [UInt8]?) async throws -> Bool {
     try await pool.transaction { connection in
       let set = try connection.query(
-        "UPDATE account SET totp_sealed = $2, totp_confirmed_at = NULL, totp_last_step = NULL WHERE id = $1 AND ($2 IS NULL OR totp_confirmed_at IS NULL) RETURNING id",
+        "UPDATE account SET totp_sealed = $2, totp_confirmed_at = NULL, totp_last_step = NULL WHERE id = $1 AND ($2::bytea IS NULL OR totp_confirmed_at IS NULL) RETURNING id",
         [.text(id.rawValue), sealed.map(SQLValue.bytes) ?? .null])
       guard !set.isEmpty else { return false }
       try connection.query("DELETE FROM recovery_code WHERE account_id = $1", [.text(id.rawValue)])
