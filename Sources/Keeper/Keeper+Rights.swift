@@ -10,8 +10,6 @@ extension Keeper {
     var actor: Actor
     var info: SessionInfo
     var session: [UInt8]
-    /// May only set up a second factor.
-    var isLimited: Bool
   }
 
   // MARK: Objects

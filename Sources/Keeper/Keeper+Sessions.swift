@@ -156,7 +156,7 @@ extension Keeper {
     }
     return Person(
       account: account, actor: account.actor, info: info(account, csrf: csrf, isLimited: found.isLimited),
-      session: hash, isLimited: found.isLimited)
+      session: hash)
   }
 
   private func info(_ account: AccountEntry, csrf: String, isLimited: Bool) -> SessionInfo {

@@ -123,17 +123,4 @@ package struct TileTree: Equatable, Sendable {
     }
     return hash ?? MerkleHash.empty
   }
-
-  /// The tiles that are not full, with their width: what a reader of this size needs besides the full ones.
-  package var partialTiles: [FullTile] {
-    var tiles: [FullTile] = []
-    var count = size
-    for (level, hashes) in partial.enumerated() {
-      if !hashes.isEmpty {
-        tiles.append(FullTile(level: level, index: count / UInt64(TilePath.width), hashes: hashes))
-      }
-      count /= UInt64(TilePath.width)
-    }
-    return tiles
-  }
 }
