@@ -28,12 +28,13 @@ package struct ConsoleService: Sendable {
   package func run() async throws {
     let wall = WallHub()
     let hub = LiveHub(client: ingest, logger: logger)
+    let readings = Readings()
     let provider = try settings.provider.map { settings in
       ProviderLogIn(
         settings: settings, client: try Self.client(authorities: settings.certificateAuthorities), logger: logger)
     }
     let api = ConsoleAPI(
-      keeper: keeper, wall: wall, hub: hub, settings: settings, provider: provider, logger: logger)
+      keeper: keeper, wall: wall, hub: hub, readings: readings, settings: settings, provider: provider, logger: logger)
     let devices = DeviceAPI(keeper: keeper, logger: logger)
     let people = try application(api.router(), host: settings.host, port: settings.port, name: "people")
     let cameras = try application(
@@ -41,7 +42,8 @@ package struct ConsoleService: Sendable {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await listen(people, "console.host, console.port", settings.host, settings.port) }
       group.addTask { try await listen(cameras, "device.host, device.port", settings.deviceHost, settings.devicePort) }
-      group.addTask { await follow(wall, hub) }
+      group.addTask { await follow(wall, hub, readings) }
+      group.addTask { for await viewing in readings.ended { _ = try? await keeper.call(.leave(viewing)) } }
       group.addTask {
         while !Task.isCancelled {
           try? await Task.sleep(for: .seconds(5))
@@ -88,7 +90,7 @@ package struct ConsoleService: Sendable {
   }
 
   /// Follows the keeper. Without it the wall is empty and nothing is live: nobody could withdraw a right.
-  private func follow(_ wall: WallHub, _ hub: LiveHub) async {
+  private func follow(_ wall: WallHub, _ hub: LiveHub, _ readings: Readings) async {
     while !Task.isCancelled {
       do {
         try await keeper.notices { notice in
@@ -96,7 +98,7 @@ package struct ConsoleService: Sendable {
           case .wall(let state):
             wall.publish(state)
             await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)))
-          case .cut(let viewing): await hub.cut(viewing)
+          case .cut(let viewing): if !readings.cut(viewing) { await hub.cut(viewing) }
           case .heartbeat: break
           }
         }

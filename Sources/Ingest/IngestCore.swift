@@ -42,15 +42,13 @@ final class OpenRecording {
   var current: PartGrant
   var upcoming: [PartGrant]
   var facts: [UInt8]
-  var epoch: UInt32
+  var machine: RecordingMachine
   var damage: Int64 = 0
-  var lastPacket: UTCTime
-  var pauseCause = GapCause.linkLost
   var isLive = false
 
   init(
     incident: IncidentID, recording: RecordingID, service: ServiceID, current: PartGrant,
-    upcoming: [PartGrant], facts: [UInt8], epoch: UInt32, lastPacket: UTCTime
+    upcoming: [PartGrant], facts: [UInt8], machine: consuming RecordingMachine
   ) {
     self.incident = incident
     self.recording = recording
@@ -58,8 +56,7 @@ final class OpenRecording {
     self.current = current
     self.upcoming = upcoming
     self.facts = facts
-    self.epoch = epoch
-    self.lastPacket = lastPacket
+    self.machine = machine
   }
 }
 
@@ -170,7 +167,7 @@ final class IngestCore {
         // The gate: bytes go on only where a recording is open. P1, REC-1.
         guard !connection.isLinkTest, let recording = cameras[connection.camera]?.recording else { continue }
         let arrival = clocks.wall()
-        recording.lastPacket = arrival
+        guard recording.machine.packetArrived(at: arrival) else { continue }
         connection.orderer.arrived(
           sequence31: sequence, bytes: UnsafeRawBufferPointer(rebasing: buffer[0..<length]), arrival: arrival,
           now: now, into: &connection.assembler)
@@ -204,20 +201,15 @@ final class IngestCore {
     guard let attempt = table.takeProven(socket.id) else { return }
     let camera = attempt.identifier.camera
     guard let admission = table.admission(of: camera) else { return }
-    guard admission.enabled else {
-      refuse(attempt, admission, "camera-disabled", "Caméra désactivée : l'administrateur doit la réactiver.")
-      return
-    }
-    if attempt.identifier.isLinkTest {
+    if attempt.identifier.isLinkTest, admission.enabled {
       add(Connection(socket: socket, camera: camera, peer: attempt.peer, at: now, isLinkTest: true, epoch: 0), poll)
       return
     }
-    guard let agent = admission.issuedTo else {
-      refuse(
-        attempt, admission, "not-issued",
-        "Caméra non perçue : aucun agent ne la porte. Enregistrez sa perception, l'agent relance l'enregistrement.")
+    if case .refused(let refusal) = admission.opening(attempt.identifier.context, at: clocks.wall()) {
+      refuse(attempt, admission, refusal.code, refusal.sentence + " [\(refusal.article)]")
       return
     }
+    guard let agent = admission.issuedTo else { return }
     let state = cameras[camera] ?? CameraState(machine: IncidentMachine())
     cameras[camera] = state
     if let id = state.connection, let other = connections[id] {
@@ -246,7 +238,6 @@ final class IngestCore {
       }
       join(state, socket, attempt, poll, at: now)
     case .rejoin:
-      rejoin(state)
       join(state, socket, attempt, poll, at: now)
     }
   }
@@ -265,8 +256,8 @@ final class IngestCore {
     let recording = OpenRecording(
       incident: grant.incident, recording: grant.recording, service: admission.service,
       current: grant.parts[start], upcoming: Array(grant.parts[(start + 1)...]), facts: facts.encoded,
-      epoch: 0, lastPacket: wall)
-    recording.current.number = 1
+      machine: RecordingMachine(openedAt: wall))
+    recording.current.number = recording.machine.part
     state.machine.incidentOpened(grant.incident, activation: attempt.identifier.activation)
     state.recording = recording
     spool.append(
@@ -298,44 +289,38 @@ final class IngestCore {
         after: previous?.rawValue))
   }
 
-  /// Writes down the time that is missing.
-  private func rejoin(_ state: CameraState) {
-    guard let recording = state.recording else { return }
-    let wall = clocks.wall()
-    let note = GapNote(
-      from_us: recording.lastPacket.microseconds, to_us: max(recording.lastPacket, wall).microseconds,
-      cause: recording.pauseCause.rawValue)
-    submit(
-      .append(
-        part: recording.current.part.rawValue,
-        ChunkContent(
-          kind: .gap, epoch: recording.epoch + 1, firstArrival_us: note.from_us, lastArrival_us: note.to_us,
-          plaintext: note.encoded)))
-  }
-
   private func join(
     _ state: CameraState, _ socket: consuming SRTSocket, _ attempt: PendingAttempt,
     _ poll: borrowing SRTPoll, at now: MonotonicTime
   ) {
     guard let recording = state.recording else { return }
     let wall = clocks.wall()
-    recording.epoch += 1
-    recording.lastPacket = wall
+    guard case .begin(let epoch, let gap) = recording.machine.connected(at: wall) else { return }
+    if let gap {
+      // The time that is missing is written down before what comes next (INT-6).
+      let note = GapNote(from_us: gap.from.microseconds, to_us: gap.to.microseconds, cause: gap.cause.rawValue)
+      submit(
+        .append(
+          part: recording.current.part.rawValue,
+          ChunkContent(
+            kind: .gap, epoch: epoch, firstArrival_us: note.from_us, lastArrival_us: note.to_us,
+            plaintext: note.encoded)))
+    }
     submit(
       .append(
         part: recording.current.part.rawValue,
         ChunkContent(
-          kind: .epoch, epoch: recording.epoch, firstArrival_us: wall.microseconds,
+          kind: .epoch, epoch: epoch, firstArrival_us: wall.microseconds,
           lastArrival_us: wall.microseconds,
           plaintext: Array("{\"peer\":\"\(attempt.peer)\",\"started_us\":\(wall.microseconds)}".utf8))))
     let connection = Connection(
       socket: socket, camera: attempt.identifier.camera, peer: attempt.peer, at: now, isLinkTest: false,
-      epoch: recording.epoch)
+      epoch: epoch)
     connection.assembler.tapsLive = recording.isLive
     state.connection = connection.socket.id
     spool.append(
       .streamJoined(
-        recording.incident, recording.recording, epoch: Int64(recording.epoch), at: wall, peer: attempt.peer))
+        recording.incident, recording.recording, epoch: Int64(epoch), at: wall, peer: attempt.peer))
     add(connection, poll)
   }
 
@@ -357,7 +342,9 @@ final class IngestCore {
   }
 
   /// A connection is over: what it delivered is handed over, then the incident is told.
-  private func end(_ connection: Connection, _ poll: borrowing SRTPoll, at now: MonotonicTime) {
+  private func end(
+    _ connection: Connection, _ poll: borrowing SRTPoll, at now: MonotonicTime, cause: GapCause? = nil
+  ) {
     let id = connection.socket.id
     guard connections.removeValue(forKey: id) != nil else { return }
     poll.remove(id)
@@ -379,9 +366,10 @@ final class IngestCore {
     guard let recording = state.recording else { return }
     recording.damage += connection.assembler.damage
     let age = now.since(connection.lastPacket)
-    recording.pauseCause = age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost
+    recording.machine.disconnected(
+      cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost))
     if connection.orderer.missing > 0 {
-      let at = recording.lastPacket.microseconds
+      let at = recording.machine.lastPacket.microseconds
       let note = GapNote(from_us: at, to_us: at, cause: GapCause.lostInTransport.rawValue)
       submit(
         .append(
@@ -416,8 +404,7 @@ final class IngestCore {
       } else if hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.stuck_us,
         let figures = connection.socket.statistics(), figures.receiveBuffer_bytes > 0
       {
-        end(connection, poll, at: now)
-        cameras[connection.camera]?.recording?.pauseCause = .notDeliverable
+        end(connection, poll, at: now, cause: .notDeliverable)
       }
     }
     for (camera, state) in cameras {
@@ -430,7 +417,7 @@ final class IngestCore {
 
   /// Local midnight: the recording goes on in a part of its own day, key and term (RET-2).
   private func turnDay(_ state: CameraState, _ recording: OpenRecording) {
-    guard let next = recording.upcoming.first else { return }
+    guard let next = recording.upcoming.first, let number = recording.machine.dayEnded() else { return }
     if let id = state.connection, let connection = connections[id] {
       connection.assembler.close()
       handOver(connection)
@@ -439,10 +426,10 @@ final class IngestCore {
     submit(
       .close(
         part: previous.part.rawValue,
-        CloseNote.content(cause: "day-ended", at: clocks.wall(), epoch: recording.epoch)))
+        CloseNote.content(cause: "day-ended", at: clocks.wall(), epoch: recording.machine.epoch)))
     recording.upcoming.removeFirst()
     recording.current = next
-    recording.current.number = previous.number + 1
+    recording.current.number = number
     openPart(recording, after: previous.part)
   }
 
@@ -462,6 +449,7 @@ final class IngestCore {
       )
     }
     setLive(state, recording, false)
+    guard recording.machine.closed() else { return }
     let wall = clocks.wall()
     index.closesIncident(
       recording.current.part,
@@ -471,7 +459,7 @@ final class IngestCore {
     submit(
       .close(
         part: recording.current.part.rawValue,
-        CloseNote.content(cause: cause.rawValue, at: wall, epoch: recording.epoch)))
+        CloseNote.content(cause: cause.rawValue, at: wall, epoch: recording.machine.epoch)))
     state.recording = nil
   }
 
@@ -514,9 +502,9 @@ final class IngestCore {
         machine: IncidentMachine(resuming: resumed.incident, activation: resumed.resumed.activation, at: now))
       let recording = OpenRecording(
         incident: resumed.incident, recording: resumed.recording, service: resumed.service,
-        current: resumed.current, upcoming: resumed.resumed.parts, facts: resumed.facts, epoch: resumed.lastEpoch,
-        lastPacket: resumed.lastArrival)
-      recording.pauseCause = .serverRestart
+        current: resumed.current, upcoming: resumed.resumed.parts, facts: resumed.facts,
+        machine: RecordingMachine(
+          resumingPart: resumed.current.number, lastEpoch: resumed.lastEpoch, lastPacket: resumed.lastArrival))
       state.recording = recording
       cameras[resumed.resumed.camera] = state
     }

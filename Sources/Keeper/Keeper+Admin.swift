@@ -9,13 +9,21 @@ internal import Vault
 /// The administrator's acts. An administrator sees no footage, and every act is journalled first.
 extension Keeper {
   /// Over the socket that only root and the keeper's own user can open.
-  package func answer(_ request: AdminRequest) async throws -> AdminReply {
-    let actor = Actor(.localAdministrator, name: "administrator:\(request.user.prefix(64))")
+  ///
+  /// - Parameter user: the user of the machine, as the system says it.
+  package func answer(_ request: AdminRequest, by user: String) async throws -> AdminReply {
+    let actor = Actor(.localAdministrator, name: "administrator:\(user.prefix(64))")
     do {
       if case .refused(let refusal) = try may(actor, request.call.act, anyObject(), at: clock()) {
         throw Problem(refusal)
       }
-      return try await scribe.tracing { try await self.carryOut(request.call, by: actor.name, facts: [:]) }
+      var facts: [String: CanonicalJSON] = ["socket": .string("administrator")]
+      if request.call != .status {
+        facts["reason"] = .string(
+          try words(request.reason ?? "", "Le motif (--reason, ou PLASTRON_REASON)", upTo: 300))
+      }
+      if let behind = request.behind { facts["behind"] = .string(String(behind.prefix(64))) }
+      return try await scribe.tracing { try await self.carryOut(request.call, by: actor.name, facts: facts) }
     } catch is VaultError {
       throw Problem.journalUnwritable
     } catch let problem as Problem where problem.article != nil {
@@ -86,6 +94,7 @@ extension Keeper {
       guard !act.isEmpty else {
         throw Problem.badRequest("La référence de l'acte autorisant le traitement est demandée.")
       }
+      let name = try words(name, "Le nom du service", upTo: 200)
       guard !regime.camerasCounted || cameras != nil else {
         throw Problem.badRequest(
           "Le régime \(regime.name) demande le nombre de caméras autorisé (CSI R241-8 II, R241-18 III).")
@@ -95,13 +104,39 @@ extension Keeper {
         authorisedCameras: cameras)
       try await scribe.write(
         .modification, "service.created", author: author, service: service.id,
-        ["name": .string(name), "regime": .string(regime.name), "act": .string(act)])
+        who.merging([
+          "name": .string(name), "regime": .string(regime.name), "act": .string(act),
+          "cameras": cameras.map { .integer(Int64($0)) } ?? .null,
+        ]) { $1 })
       try await store.insert(service, at: now)
       services[service.id] = service
       return .created(service.id.rawValue)
+    case .authorise(let service, let act, let date, let cameras):
+      let owner = try find(service)
+      let reference = try words(act, "La référence de l'acte autorisant le traitement", upTo: 500)
+      guard !owner.regime.camerasCounted || cameras != nil, cameras ?? 1 > 0 else {
+        throw Problem.badRequest(
+          "Le régime \(owner.regime.name) demande le nombre de caméras autorisé (CSI R241-8 II, R241-18 III).")
+      }
+      try await scribe.write(
+        .modification, "service.authorised", author: author, service: owner.id,
+        who.merging([
+          "act": .string(reference), "act_date": .string(date.description),
+          "cameras": cameras.map { .integer(Int64($0)) } ?? .null,
+          "cameras_before": owner.authorisedCameras.map { .integer(Int64($0)) } ?? .null,
+        ]) { $1 })
+      try await store.authorise(owner.id, act: reference, on: date, cameras: cameras)
+      services[owner.id]?.authorisingAct = reference
+      services[owner.id]?.authorisingDate = date
+      services[owner.id]?.authorisedCameras = cameras
+      return .done
     case .createAgent(let service, let matricule, let name, let rank):
       let owner = try find(service)
-      let agent = AgentEntry(id: AgentID(newID()), service: owner.id, matricule: matricule, name: name, rank: rank)
+      // One spelling: a blank more must not make a second person.
+      let matricule = try words(matricule, "Le matricule", upTo: 64)
+      let agent = AgentEntry(
+        id: AgentID(newID()), service: owner.id, matricule: matricule, name: try words(name, "Le nom", upTo: 200),
+        rank: try words(rank, "Le grade", upTo: 100))
       try await scribe.write(
         .modification, "agent.created", author: author, service: owner.id,
         who.merging(["agent": .string(agent.id.rawValue), "matricule": .string(matricule)]) { $1 })
@@ -122,14 +157,14 @@ extension Keeper {
       let hash = try PasswordHash.make(password)
       try await scribe.write(
         .modification, "account.created", author: author, service: person.service,
-        ["account": .string(id.rawValue), "name": .string(name), "agent": .string(agent.rawValue)])
+        who.merging(["account": .string(id.rawValue), "name": .string(name), "agent": .string(agent.rawValue)]) { $1 })
       try await store.insertAccount(id, name: name, agent: agent, passwordHash: hash, at: now)
       return .created(id.rawValue)
     case .setAccount(let name, let enabled):
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
       try await scribe.write(
         .modification, enabled ? "account.enabled" : "account.disabled", author: author, service: account.agent.service,
-        ["account": .string(account.id.rawValue), "name": .string(name)])
+        who.merging(["account": .string(account.id.rawValue), "name": .string(name)]) { $1 })
       try await store.disableAccount(account.id, at: enabled ? nil : now)
       if !enabled { await cutViewings(of: account.id, in: nil, cause: "account-disabled") }
       return .done
@@ -137,7 +172,7 @@ extension Keeper {
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
       try await scribe.write(
         .modification, "second-factor.reset", author: author, service: account.agent.service,
-        ["account": .string(account.id.rawValue), "name": .string(name)])
+        who.merging(["account": .string(account.id.rawValue), "name": .string(name)]) { $1 })
       _ = try await store.setSecondFactor(account.id, sealed: nil)
       await cutViewings(of: account.id, in: nil, cause: "session-ended")
       return .done
@@ -145,18 +180,18 @@ extension Keeper {
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
       try await scribe.write(
         .modification, "identity.linked", author: author, service: account.agent.service,
-        [
+        who.merging([
           "account": .string(account.id.rawValue), "issuer": .string(identity.issuer),
           "subject": .string(identity.subject),
-        ])
+        ]) { $1 })
       try await store.link(account.id, issuer: identity.issuer, subject: identity.subject, at: now)
       return .done
     case .seatHead(let service, let name, let act, let days, let first, let second):
-      return try await seatHead(try find(service), name, act, days, first, second, by: author)
+      return try await seatHead(try find(service), name, act, days, first, second, by: author, who)
     case .accreditAdministrator(let name, let service, let act, let days):
       let owner = try find(service)
       guard let account = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
-      return try await give(.administrator, to: account, in: owner, act, days, by: author, [:])
+      return try await give(.administrator, to: account, in: owner, act, days, by: author, who)
     case .enrolCamera(let service, let camera, let model):
       return try await enrol(camera, model: model, in: try find(service), by: author, who, at: now)
     case .issueCamera(let camera, let agent):
@@ -167,7 +202,7 @@ extension Keeper {
       try await scribe.write(
         .modification, "camera.returned", author: author, service: known.service,
         who.merging(["camera": .string(camera.rawValue)]) { $1 })
-      try await withdraw(camera, by: author)
+      try await withdraw(camera, by: author, who)
       try await store.returnCamera(camera, at: now)
       cameras[camera]?.issuedTo = nil
       if let updated = cameras[camera] { publish(updated) }
@@ -177,19 +212,21 @@ extension Keeper {
       try await scribe.write(
         .modification, enabled ? "camera.enabled" : "camera.disabled", author: author, service: known.service,
         who.merging(["camera": .string(camera.rawValue)]) { $1 })
-      if !enabled { try await withdraw(camera, by: author) }
+      if !enabled { try await withdraw(camera, by: author, who) }
       try await store.setCamera(camera, enabled: enabled)
       cameras[camera]?.enabled = enabled
       if let updated = cameras[camera] { publish(updated) }
       return .done
     case .closeIncident(let incident):
       guard active[incident] != nil else { throw Problem.notFound("L'incident") }
-      try await requestClose(incident, .closedByAdministrator, by: author)
+      try await requestClose(incident, .closedByAdministrator, by: author, facts: who)
       return .done
     case .status:
       return .status(
         wall(), mark(),
-        sweeper: SweeperStatus(lastRun: sweeper.lastRun, overdue: sweeper.overdue, stopped: sweeper.stopped))
+        sweeper: SweeperStatus(
+          lastRun: sweeper.lastRun, overdue: sweeper.overdue, stopped: sweeper.stopped,
+          isPurgeOverdue: sweeper.isPurgeOverdue))
     case .sweep:
       let report = try await sweep()
       if let reason = sweeper.stopped {
@@ -198,19 +235,22 @@ extension Keeper {
       }
       return .swept(erased: report.erased, overdue: report.overdue)
     case .confirmClock:
-      try await confirmClock(by: author)
+      try await confirmClock(by: author, who)
       return .done
     case .rotateJournalKey:
+      try await scribe.write(.statement, "journal.rotation-asked", author: author, service: nil, who)
       try await scribe.rotateKey(by: author)
       return .done
-    case .purgeJournal: return .purged(entries: try await scribe.purge(by: author))
+    case .purgeJournal:
+      try await scribe.write(.statement, "journal.purge-asked", author: author, service: nil, who)
+      return .purged(entries: try await scribe.purge(by: author))
     }
   }
 
   // ACC-1: the first head is seated by two persons, each with their own password and code.
   private func seatHead(
     _ service: ServiceEntry, _ name: String, _ act: String, _ days: Int, _ first: Witness, _ second: Witness,
-    by author: String
+    by author: String, _ who: [String: CanonicalJSON]
   ) async throws -> AdminReply {
     guard let candidate = try await store.account(named: name) else { throw Problem.notFound("Le compte") }
     var witnesses: [AccountEntry] = []
@@ -241,11 +281,11 @@ extension Keeper {
     }
     return try await give(
       .head, to: candidate, in: service, act, days, by: "\(witnesses[0].name), \(witnesses[1].name)",
-      [
+      who.merging([
         "first": .string(witnesses[0].name), "first_matricule": .string(witnesses[0].agent.matricule),
         "second": .string(witnesses[1].name), "second_matricule": .string(witnesses[1].agent.matricule),
         "through": .string(author),
-      ])
+      ]) { $1 })
   }
 
   private func give(
@@ -276,9 +316,9 @@ extension Keeper {
     return found
   }
 
-  private func withdraw(_ camera: CameraID, by author: String) async throws {
+  private func withdraw(_ camera: CameraID, by author: String, _ who: [String: CanonicalJSON]) async throws {
     for incident in active.values where incident.entry.camera == camera {
-      try await requestClose(incident.entry.id, .cameraWithdrawn, by: author)
+      try await requestClose(incident.entry.id, .cameraWithdrawn, by: author, facts: who)
     }
   }
 
@@ -323,7 +363,7 @@ extension AdminCall {
   fileprivate var act: Act {
     switch self {
     case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .purgeJournal, .seatHead,
-      .accreditAdministrator:
+      .accreditAdministrator, .authorise:
       .administerServer
     case .createAgent, .createAccount, .setAccount, .resetSecondFactor, .linkIdentity: .administerPeople
     case .enrolCamera, .setCamera: .enrolCamera

@@ -63,14 +63,13 @@ extension Keeper {
     case .administer(let token, let call): return .administered(try await administer(try await session(token), call))
     case .journal(let token, let call):
       return .journal(try await journal(token == nil ? nil : try await session(token ?? ""), call))
-    case .deviceState(let token): return .deviceState(deviceState(try camera(byToken: token)))
+    case .deviceState(let token): return .deviceState(try deviceState(try camera(byToken: token)))
     case .deviceCloseIncident(let token): return try await deviceClose(try camera(byToken: token))
     case .deviceDeclareThreat(let token, let ground):
       return try await deviceDeclare(try camera(byToken: token), ground)
     case .nextDecodeCheck: return try await nextDecodeCheck()
     case .decodeChecked(let recording, let verdict, let detail):
-      try await store.setDecodeVerdict(recording, verdict: verdict, detail: detail)
-      return .done
+      return try await decodeChecked(recording, verdict, detail)
     }
   }
 }

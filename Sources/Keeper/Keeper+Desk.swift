@@ -1,5 +1,6 @@
 internal import Doctrine
 internal import Foundation
+internal import Identity
 internal import Journal
 internal import Seams
 
@@ -69,8 +70,12 @@ extension Keeper {
     _ person: Person, _ name: String, _ service: ServiceID, _ role: Role, _ act: String, _ from: UTCTime?,
     _ until: UTCTime
   ) async throws -> DeskReply {
+    // The name is looked up first: who it is decides, and a name that no account has is told to heads only.
+    let account = AccountName.isValid(name) ? try await store.account(named: name) : nil
+    var object = try object(in: service)
+    object.beneficiary = account?.agent.id
     let basis = try await allow(
-      person, .accredit, try object(in: service),
+      person, .accredit, object,
       ["to": .string(String(name.prefix(64))), "given_role": .string(role.rawValue)])
     guard role != .head, role != .administrator else {
       throw Refusal(
@@ -80,7 +85,7 @@ extension Keeper {
       )
     }
     let reference = try words(act, "La référence de l'acte d'habilitation", upTo: 500)
-    guard let account = try await store.account(named: name), account.agent.service == service || role != .wearer else {
+    guard let account, account.agent.service == service || role != .wearer else {
       throw Problem.notFound("Le compte")
     }
     let now = clock()
@@ -163,7 +168,9 @@ extension Keeper {
     for camera in cameras.values where camera.service == service { publish(camera) }
     if current.liveSound != next.liveSound {
       // LIVE-8: running sound is cut; a viewer who joins anew has the new regime's.
-      for (id, viewing) in viewings where viewing.service == service { try? await leave(id, cause: "regime-changed") }
+      for (id, viewing) in viewings where viewing.service == service && viewing.kind == .live {
+        try? await leave(id, cause: "regime-changed")
+      }
     }
     publishWall()
     return .created("\(next.version) (\(shortened) parts shortened)")

@@ -49,11 +49,17 @@ extension Keeper {
     return camera
   }
 
-  func deviceState(_ camera: CameraEntry) -> DeviceState {
+  // REC-9: what the camera shows is true; it is told of itself only.
+  func deviceState(_ camera: CameraEntry) throws -> DeviceState {
+    if case .refused(let refusal) = may(
+      Actor(.device), .readDeviceState, try object(in: camera.service), at: clock())
+    {
+      throw Problem(refusal)
+    }
     let incident = active.values.first { $0.entry.camera == camera.id && $0.closing == nil }
     return DeviceState(
       camera: camera.id, recording: incident?.streaming ?? false, incident: incident?.entry.id,
-      threatOpen: incident?.live != nil,
+      threatOpen: incident?.live.authorization != nil,
       watchers: viewings.values.count { $0.recording == incident?.entry.recording },
       lastRefusal: lastRefusal[camera.id], lastLinkTest: lastLinkTest[camera.id])
   }

@@ -14,6 +14,8 @@ extension Keeper: ErasureSteps {
     var overdue = 0
     var stopped: String?
     var isRunning = false
+    /// Journal bodies are there that should have been purged (LOG-5).
+    var isPurgeOverdue = false
     /// A person's word for the clock stands in for its discipline until then.
     var confirmedUntil: MonotonicTime?
     /// Whether the memory of the time before this start was read.
@@ -94,8 +96,8 @@ extension Keeper: ErasureSteps {
   }
 
   /// A person has looked at the clock: what it says now is true.
-  func confirmClock(by author: String) async throws {
-    try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, [:])
+  func confirmClock(by author: String, _ who: [String: CanonicalJSON]) async throws {
+    try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, who)
     sweeper.isLoaded = true
     sweeper.stopped = nil
     sweeper.confirmedUntil = monotonic().adding(seconds: Self.confirmation_s)
@@ -116,6 +118,10 @@ extension Keeper: ErasureSteps {
           "recording": .string(warning.recording.rawValue), "reference": .string(warning.reference),
           "term_day": .string(warning.termDay.description),
         ])
+    }
+    sweeper.isPurgeOverdue = scribe.isPurgeOverdue()
+    if sweeper.isPurgeOverdue {
+      logger.warning("journal bodies are older than three years: plastron journal purge (plastron-purge.timer)")
     }
     warnedOn = today
     termWarnings = warnings
@@ -146,6 +152,7 @@ extension Keeper: ErasureSteps {
   }
 
   package func journalBegun(_ part: DuePart) async throws {
+    await leaveAll(part.recording, cause: "erasure-begun")
     try await scribe.write(.erasure, "erasure.begun", author: "sweeper", service: part.service, Self.facts(of: part))
   }
 

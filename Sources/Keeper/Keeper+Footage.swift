@@ -58,13 +58,22 @@ extension Keeper {
     var all = facts(of: person, basis).merging(subject) { $1 }.merging(more) { $1 }
     all["camera"] = known.camera.map { .string($0.rawValue) } ?? .null
     all["chain_heads"] = .array(heads.map { .string($0.hexadecimal) })
+    let viewing = ViewingID(newID())
+    all["viewing"] = .string(viewing.rawValue)
     try await scribe.write(kind, name, author: person.account.name, service: known.service, all)
-    return .read(try readGrant(recording, parts.map(\.0)))
+    // The right may have ended while the entry became durable; and it ends what is being sent when it does.
+    let again = try await session(hash: person.session)
+    let standing = try await allow(again, act, object, subject)
+    viewings[viewing] = OpenViewing(
+      kind: act == .extract ? .extraction : .replay, recording: recording, account: person.account.id,
+      name: person.account.name, service: known.service, session: person.session,
+      until: min(standing.accreditation?.until ?? clock(), again.until), attachedAgent: nil)
+    return .read(try readGrant(recording, parts.map(\.0), viewing: viewing))
   }
 
-  func readGrant(_ recording: RecordingID, _ parts: [PartEntry]) throws -> ReadGrant {
+  func readGrant(_ recording: RecordingID, _ parts: [PartEntry], viewing: ViewingID? = nil) throws -> ReadGrant {
     ReadGrant(
-      recording: recording,
+      recording: recording, viewing: viewing,
       parts: try parts.map { part in
         let key = try keys.openPartKey(
           part.wrappedKey, service: part.service.rawValue, day: part.keyName,
@@ -77,11 +86,7 @@ extension Keeper {
   func nextDecodeCheck() async throws -> ConsoleReply {
     guard let recording = try await store.nextDecodeCheck() else { return .read(nil) }
     let parts = try await store.parts(of: recording)
-    if case .refused(let refusal) = may(
-      Actor(.decodeCheck), .checkFootage, try object(try await known(recording)), at: clock())
-    {
-      throw Problem(refusal)
-    }
+    try allowDecodeCheck(try await known(recording))
     guard let grant = try? readGrant(recording, parts.map(\.0)) else {
       try await store.setDecodeVerdict(recording, verdict: "does-not", detail: "la clé ne peut pas être ouverte")
       return .read(nil)
@@ -90,6 +95,18 @@ extension Keeper {
       .statement, "decode-check", author: "console", service: parts.first?.0.service,
       ["recording": .string(recording.rawValue)])
     return .read(grant)
+  }
+
+  func decodeChecked(_ recording: RecordingID, _ verdict: String, _ detail: String) async throws -> ConsoleReply {
+    try allowDecodeCheck(try await known(recording))
+    try await store.setDecodeVerdict(recording, verdict: verdict, detail: detail)
+    return .done
+  }
+
+  private func allowDecodeCheck(_ facts: RecordingFacts) throws {
+    if case .refused(let refusal) = may(Actor(.decodeCheck), .checkFootage, try object(facts), at: clock()) {
+      throw Problem(refusal)
+    }
   }
 
   func indexFacts(_ person: Person) async throws -> ConsoleReply {

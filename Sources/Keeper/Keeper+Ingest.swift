@@ -151,6 +151,8 @@ extension Keeper {
       active[entry.id] = ActiveIncident(entry: entry, agent: agent?.id == entry.agent ? agent : nil)
     }
     publishWall()
+    // The camera is recording by now: what the doctrine says of it is kept, and a refusal ends it.
+    let decision = may(Actor(.device), .openIncident, try opening(entry), at: clock())
     try await journalOnce(
       number, .collection, "incident.opened",
       author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)",
@@ -160,14 +162,36 @@ extension Keeper {
         "camera": .string(entry.camera.rawValue), "agent": .string(entry.agent.rawValue),
         "trigger": .string("wearer"), "reference": entry.reference.map(CanonicalJSON.string) ?? .null,
         "opened_us": .integer(entry.openedAt.microseconds), "peer": .string(peer),
-      ])
+      ].merging(Self.facts(of: decision)) { $1 })
     try await store.open(entry)
+    if case .refused = decision {
+      try await requestClose(entry.id, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
+    }
     if let threat, let known = active[entry.id], known.threat == nil,
       case .granted = may(Actor(.device), .declareThreat, try object(known), at: clock())
     {
       try await declare(
         threat, incident: entry.id, origin: .wearer,
         author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)", reason: nil)
+    }
+  }
+
+  /// How the camera of an incident stands now; issued to somebody else since is not issued to this wearer.
+  private func opening(_ entry: IncidentEntry) throws -> ActObject {
+    var object = try object(in: entry.service)
+    let camera = cameras[entry.camera]
+    object.camera =
+      camera?.enabled == true ? (camera?.issuedTo?.id == entry.agent ? .issued : .notIssued) : .disabled
+    return object
+  }
+
+  /// What the journal keeps of an answer of the doctrine to the server itself.
+  static func facts(of decision: Decision) -> [String: CanonicalJSON] {
+    switch decision {
+    case .granted(.law(let article)): ["result": .string("granted"), "article": .string(article)]
+    case .granted: ["result": .string("granted")]
+    case .refused(let refusal):
+      ["result": .string("refused"), "code": .string(refusal.code), "article": .string(refusal.article)]
     }
   }
 
@@ -189,8 +213,7 @@ extension Keeper {
         "reason": reason.map(CanonicalJSON.string) ?? .null,
       ]) { $1 })
     try await store.insert(threat)
-    guard active[incident]?.threat == nil else { return }
-    active[incident]?.threat = threat
+    guard active[incident]?.live.threatDeclared(threat) == .begin else { return }
     publishLive(incident)
     publishWall()
   }
@@ -199,14 +222,17 @@ extension Keeper {
   private func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws {
     let known = active[closed.incident]
     let author = closed.by ?? known?.closing?.by ?? (closed.cause == .endedByWearer ? "wearer" : "server")
-    active[closed.incident]?.closing = (closed.cause, author)
+    // Somebody's close has its own entry; one by the passing of time rests on the text.
+    let decision = try known.map { may(Actor(.deadline), .closeIncident, try object($0), at: clock()) }
+    active[closed.incident]?.close(closed.cause, by: author)
     publishLive(closed.incident)
     await leaveAll(closed.recording, cause: "incident-closed")
-    let facts: [String: CanonicalJSON] = [
+    var facts: [String: CanonicalJSON] = [
       "incident": .string(closed.incident.rawValue), "recording": .string(closed.recording.rawValue),
       "camera": .string(closed.camera.rawValue), "cause": .string(closed.cause.rawValue),
       "closed_us": .integer(closed.at.microseconds), "damage": .integer(closed.damage),
     ]
+    if closed.by == nil, let decision { facts.merge(Self.facts(of: decision)) { $1 } }
     if let number {
       try await journalOnce(
         number, .collection, "incident.closed", author: author, service: known?.entry.service, facts)
@@ -346,7 +372,7 @@ extension Keeper {
           "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
           "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
           "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
-        ])
+        ].merging(Self.facts(of: may(Actor(.device), .openIncident, try opening(entry), at: clock()))) { $1 })
       try await store.open(entry)
       active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
       // Its grant is used up, whether or not the opening was told.

@@ -35,7 +35,7 @@ extension Keeper {
     // The state may have changed while the entry became durable.
     // So may the right: the session, the accreditation, the attachment are asked again.
     let again = try await session(hash: person.session)
-    guard let still = active[incident.entry.id], still.live != nil else {
+    guard let still = active[incident.entry.id], still.live.authorization != nil else {
       object.phase = .closed
       object.live = nil
       if let still = active[incident.entry.id] { object = try self.object(still) }
@@ -44,7 +44,7 @@ extension Keeper {
     }
     let standing = try await allow(again, .watchLive, try self.object(still), subject)
     viewings[viewing] = OpenViewing(
-      recording: recording, account: person.account.id, name: person.account.name, service: service,
+      kind: .live, recording: recording, account: person.account.id, name: person.account.name, service: service,
       session: person.session, until: end(of: standing, again, still),
       attachedAgent: standing.isAttachment ? person.account.agent.id : nil)
     publishWall()
@@ -88,7 +88,7 @@ extension Keeper {
       facts(of: person, basis).merging([
         "incident": .string(id.rawValue), "threat": .string(threat.id.rawValue),
       ]) { $1 })
-    active[id]?.threat = nil
+    _ = active[id]?.live.threatEnded(threat.id)
     publishLive(id)
     await leaveAll(incident.entry.recording, cause: "threat-ended")
     publishWall()
@@ -116,7 +116,7 @@ extension Keeper {
     try await scribe.write(
       .modification, "incident.close-requested", author: author, service: incident.entry.service,
       facts.merging(["incident": .string(id.rawValue), "cause": .string(cause.rawValue)]) { $1 })
-    active[id]?.closing = (cause, author)
+    active[id]?.close(cause, by: author)
     publishLive(id)
     tellIngest(.closeIncident(id, cause: cause, by: author))
     await leaveAll(incident.entry.recording, cause: "incident-closed")
@@ -126,7 +126,7 @@ extension Keeper {
 
   /// Until when a viewing may last: the accreditation, and where it rests on an attachment, that too.
   func end(of basis: Basis, _ person: Person, _ incident: ActiveIncident) -> UTCTime {
-    let accreditation = basis.accreditation?.until ?? clock()
+    let accreditation = min(basis.accreditation?.until ?? clock(), person.until)
     guard case .attachment = basis else { return accreditation }
     return min(accreditation, incident.attached[person.account.agent.id] ?? clock())
   }

@@ -10,6 +10,8 @@ extension Keeper {
     var actor: Actor
     var info: SessionInfo
     var session: [UInt8]
+    /// The session's absolute end: nothing that was begun in it goes on beyond.
+    var until: UTCTime
   }
 
   // MARK: Objects
@@ -22,7 +24,7 @@ extension Keeper {
   func object(_ incident: ActiveIncident) throws -> ActObject {
     var object = try object(in: incident.entry.service)
     object.phase = incident.closing == nil ? .open : .closed
-    object.live = incident.live
+    object.live = incident.live.authorization
     object.wearer = incident.entry.agent
     let now = clock()
     object.attached = Set(incident.attached.filter { $0.value > now }.keys)

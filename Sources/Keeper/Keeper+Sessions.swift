@@ -156,7 +156,7 @@ extension Keeper {
     }
     return Person(
       account: account, actor: account.actor, info: info(account, csrf: csrf, isLimited: found.isLimited),
-      session: hash)
+      session: hash, until: found.until)
   }
 
   private func info(_ account: AccountEntry, csrf: String, isLimited: Bool) -> SessionInfo {
@@ -246,7 +246,9 @@ extension Keeper {
       throw Problem(429, "too-many-tries", "Trop d'essais (Too many tries)", "Attendez une minute. (Wait a minute.)")
     }
     let hash = person.account.passwordHash
-    guard await Self.onThread({ PasswordHash.matches(old, hash) }) else { throw wrongCredentials }
+    guard await Self.onThread({ PasswordHash.matches(old, hash) }) else {
+      throw try await failed(person.account, peer: "session", act: "password-change", what: "password")
+    }
     guard (PasswordHash.minimumLength...PasswordHash.maximumLength).contains(new.utf8.count), new != old else {
       throw Problem.badRequest(
         "Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères, et change. (At least \(PasswordHash.minimumLength), and another one.)"

@@ -35,30 +35,52 @@ package actor Keeper {
     }
   }
 
-  struct ActiveIncident {
-    var entry: IncidentEntry
-    var agent: AgentEntry?
-    var threat: ThreatEntry?
+  /// An incident that is open, or whose close is being carried out.
+  final class ActiveIncident {
+    let entry: IncidentEntry
+    let agent: AgentEntry?
+    var live: LiveMachine
     var streaming = false
     /// A close was decided; the ingest carries it out. Live ends now.
-    var closing: (cause: ClosingCause, by: String)?
+    private(set) var closing: (cause: ClosingCause, by: String)?
     /// Agents attached to it, and until when (LIVE-4).
     var attached: [AgentID: UTCTime] = [:]
     /// Open past the bound, it was confirmed to go on until then (REC-4).
     var confirmedUntil: UTCTime?
 
-    var live: LiveAuthorization? {
-      LiveAuthorization(recordingIsOpen: closing == nil, openThreat: threat?.id)
+    init(
+      entry: IncidentEntry, agent: AgentEntry?, threat: ThreatEntry? = nil,
+      closing: (cause: ClosingCause, by: String)? = nil, confirmedUntil: UTCTime? = nil
+    ) {
+      self.entry = entry
+      self.agent = agent
+      live = LiveMachine(threat: threat, isClosing: closing != nil)
+      self.closing = closing
+      self.confirmedUntil = confirmedUntil
+    }
+
+    var threat: ThreatEntry? { live.threat }
+
+    func close(_ cause: ClosingCause, by author: String) {
+      closing = (cause, author)
+      _ = live.recordingClosed()
     }
   }
 
   struct OpenViewing {
+    enum Kind: String {
+      case live
+      case replay
+      case extraction
+    }
+
+    var kind: Kind
     var recording: RecordingID
     var account: AccountID
     var name: String
     var service: ServiceID
     var session: [UInt8]
-    /// The accreditation's end, or the attachment's: the viewing's too.
+    /// The end of the accreditation, the attachment or the session: the viewing's too.
     var until: UTCTime
     /// Set where it rests on an attachment.
     var attachedAgent: AgentID?
@@ -198,7 +220,7 @@ package actor Keeper {
     for incident in active.values {
       if let closing = incident.closing {
         continuation.yield(.closeIncident(incident.entry.id, cause: closing.cause, by: closing.by))
-      } else if incident.live != nil {
+      } else if incident.live.authorization != nil {
         continuation.yield(.live(incident.entry.recording, open: true))
       }
     }
@@ -310,7 +332,7 @@ package actor Keeper {
   /// Tells the ingest whether a recording may be relayed now.
   func publishLive(_ incident: IncidentID) {
     guard let known = active[incident] else { return }
-    tellIngest(.live(known.entry.recording, open: known.live != nil))
+    tellIngest(.live(known.entry.recording, open: known.live.authorization != nil))
   }
 
   /// Ends a viewing; a no-op where it has ended.
@@ -319,12 +341,13 @@ package actor Keeper {
     for stream in consoleStreams.values { stream.yield(.cut(id)) }
     publishWall()
     try await scribe.write(
-      .consultation, "viewing.left", author: viewing.name, service: viewing.service,
+      viewing.kind == .extraction ? .communication : .consultation,
+      viewing.kind == .extraction ? "extraction.ended" : "viewing.left", author: viewing.name, service: viewing.service,
       [
         "viewing": .string(id.rawValue), "recording": .string(viewing.recording.rawValue),
         "cause": .string(cause),
       ])
-    try await store.closeViewing(id, at: clock())
+    if viewing.kind == .live { try await store.closeViewing(id, at: clock()) }
   }
 
   /// Ends all viewings of a recording: it is no longer live.

@@ -4,6 +4,7 @@ package import Doctrine
 package protocol KeeperStore: Sendable {
   func services() async throws -> [ServiceEntry]
   func insert(_ service: ServiceEntry, at time: UTCTime) async throws
+  func authorise(_ service: ServiceID, act: String, on date: LocalDate, cameras: Int?) async throws
   func agents(of service: ServiceID) async throws -> [AgentEntry]
   func agent(_ id: AgentID) async throws -> AgentEntry?
   func insert(_ agent: AgentEntry) async throws
@@ -28,7 +29,7 @@ package protocol KeeperStore: Sendable {
   func insertSession(_ tokenHash: [UInt8], account: AccountID, isLimited: Bool, at time: UTCTime, until: UTCTime)
     async throws
   func useSession(_ tokenHash: [UInt8], at time: UTCTime, idleSince: UTCTime) async throws -> (
-    account: AccountID, isLimited: Bool
+    account: AccountID, isLimited: Bool, until: UTCTime
   )?
   func deleteSession(_ tokenHash: [UInt8]) async throws
 

@@ -66,6 +66,15 @@ package final class Scribe: Sendable {
     }
   }
 
+  /// Days beyond three years after which somebody is reminded that nobody purged: the timer is monthly.
+  private static let purgeGrace_days: Int64 = 45
+
+  /// Whether bodies are there that should have been purged long since.
+  func isPurgeOverdue() -> Bool {
+    let latest = clock().microseconds - JournalVerifier.bodiesKept_us - Self.purgeGrace_days * 86_400_000_000
+    return (try? file.isPurgeDue(before_us: latest)) ?? false
+  }
+
   package var mark: (size: UInt64, root: [UInt8]) { file.mark }
 
   /// Returns once the entry is durable: only then may the act happen.

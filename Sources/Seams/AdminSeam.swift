@@ -5,6 +5,8 @@ package import Doctrine
 package enum AdminCall: Equatable, Sendable, Codable {
   case createService(
     name: String, regime: String, act: String, date: LocalDate, authorisedCameras: Int?)
+  /// A new act authorises the treatment of a service, and how many cameras it may have (STO-5).
+  case authorise(service: String, act: String, date: LocalDate, cameras: Int?)
   case createAgent(service: String, matricule: String, name: String, rank: String)
   case createAccount(name: String, agent: AgentID, password: String)
   case setAccount(name: String, enabled: Bool)
@@ -41,14 +43,18 @@ package struct Witness: Equatable, Sendable, Codable {
   }
 }
 
-/// An act over the administrator's socket, with the name of the user of the machine who asks, as they say it.
+/// An act over the administrator's socket, and why. Who asks is what the system says of the socket's other end.
 package struct AdminRequest: Equatable, Sendable, Codable {
   package var call: AdminCall
-  package var user: String
+  /// Required for whatever changes something.
+  package var reason: String?
+  /// Whom the user of the machine says they act for (`sudo`): noted beside, believed in nothing.
+  package var behind: String?
 
-  package init(_ call: AdminCall, user: String) {
+  package init(_ call: AdminCall, reason: String?, behind: String? = nil) {
     self.call = call
-    self.user = user
+    self.reason = reason
+    self.behind = behind
   }
 }
 
@@ -67,11 +73,14 @@ package struct SweeperStatus: Equatable, Sendable, Codable {
   package var overdue: Int
   /// Why it asks, where it does.
   package var stopped: String?
+  /// Journal bodies older than three years wait for `plastron journal purge` (LOG-5).
+  package var isPurgeOverdue: Bool
 
-  package init(lastRun: UTCTime?, overdue: Int, stopped: String?) {
+  package init(lastRun: UTCTime?, overdue: Int, stopped: String?, isPurgeOverdue: Bool) {
     self.lastRun = lastRun
     self.overdue = overdue
     self.stopped = stopped
+    self.isPurgeOverdue = isPurgeOverdue
   }
 }
 

@@ -143,10 +143,13 @@ package struct PartReadGrant: Equatable, Sendable, Codable {
 /// Leave to read one recording, for one purpose, journalled.
 package struct ReadGrant: Equatable, Sendable, Codable {
   package var recording: RecordingID
+  /// Ended by a cut when the right ends, and by a leave when it was sent; nil for the server's own check.
+  package var viewing: ViewingID?
   package var parts: [PartReadGrant]
 
-  package init(recording: RecordingID, parts: [PartReadGrant]) {
+  package init(recording: RecordingID, viewing: ViewingID?, parts: [PartReadGrant]) {
     self.recording = recording
+    self.viewing = viewing
     self.parts = parts
   }
 }

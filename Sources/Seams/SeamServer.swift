@@ -17,12 +17,12 @@ package struct SeamServer<
   private let socketPath: String
   private let permissions: UInt32
   private let logger: Logger
-  private let answer: @Sendable (Call) async throws -> Reply
+  private let answer: @Sendable (Call, SeamPeer) async throws -> Reply
   private let notices: @Sendable () async -> AsyncStream<Notice>
 
   package init(
     socketPath: String, permissions: UInt32 = 0o660, logger: Logger,
-    answer: @escaping @Sendable (Call) async throws -> Reply,
+    answer: @escaping @Sendable (Call, SeamPeer) async throws -> Reply,
     notices: @escaping @Sendable () async -> AsyncStream<Notice>
   ) {
     self.socketPath = socketPath
@@ -33,15 +33,15 @@ package struct SeamServer<
   }
 
   package func run() async throws {
-    let router = Router()
+    let router = Router(context: SeamContext.self)
     let answer = self.answer
     let notices = self.notices
     let logger = self.logger
-    router.post("call") { request, _ -> Response in
+    router.post("call") { request, context -> Response in
       do {
         let body = try await request.body.collect(upTo: SeamLimits.maximumCall_bytes)
         let call = try JSONDecoder().decode(Call.self, from: Data(body.readableBytesView))
-        return try Self.json(.ok, await answer(call))
+        return try Self.json(.ok, await answer(call, await context.peer()))
       } catch let problem as Problem {
         return try Self.json(HTTPResponse.Status(code: problem.status), problem)
       } catch {
@@ -77,6 +77,50 @@ package struct SeamServer<
     Response(
       status: status, headers: [.contentType: "application/json"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSONEncoder().encode(value))))
+  }
+}
+
+/// Who is at the other end of a Unix socket, as the kernel says it (`SO_PEERCRED`, unix(7)).
+package struct SeamPeer: Equatable, Sendable {
+  /// Nil where the system did not say.
+  package var userID: UInt32?
+
+  package init(userID: UInt32?) { self.userID = userID }
+
+  /// The user's name in the machine's own list, or its number.
+  package var name: String {
+    guard let userID else { return "unknown" }
+    var entry = passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    var buffer = [CChar](repeating: 0, count: 4096)
+    guard getpwuid_r(userID, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return "uid-\(userID)" }
+    return String(cString: entry.pw_name)
+  }
+}
+
+/// `struct ucred` of Linux's socket(7), which the C library shows to GNU sources only.
+private struct PeerCredentials: Sendable {
+  var process: Int32 = 0
+  var user: UInt32 = 0
+  var group: UInt32 = 0
+}
+
+/// A request's context that still knows its socket.
+private struct SeamContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  private let channel: any Channel
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = .init(source: source)
+    channel = source.channel
+  }
+
+  func peer() async -> SeamPeer {
+    guard let provider = channel as? any SocketOptionProvider else { return SeamPeer(userID: nil) }
+    let credentials: PeerCredentials? = try? await provider.unsafeGetSocketOption(
+      level: .init(rawValue: SOL_SOCKET), name: .init(rawValue: SO_PEERCRED)
+    ).get()
+    return SeamPeer(userID: credentials?.user)
   }
 }
 

@@ -176,7 +176,21 @@ struct MigrationTests {
         try await register.purgeJournal(before: UTCTime(microseconds: now - Int64(years) * 365 * 86_400_000_000))
       }
     }
-    for sql in ["SELECT entry FROM journal", "DELETE FROM journal", "UPDATE journal SET author = 'b'"] {
+    // Refused calls likewise: three years, and by this role only.
+    let seen = RefusalEntry(
+      at: UTCTime(microseconds: now - 1100 * 86_400_000_000), camera: nil, service: nil, peer: "p", code: "stream-id",
+      sentence: "s", proven: false)
+    try await Register(pool: server, node: "").insert(seen)
+    await #expect(throws: DatabaseError.self) {
+      try await register.purgeRefusals(before: UTCTime(microseconds: now - 2 * 365 * 86_400_000_000))
+    }
+    await #expect(throws: DatabaseError.self) {
+      try await Register(pool: server, node: "").purgeRefusals(before: seen.at.adding(seconds: 60))
+    }
+    #expect(try await register.purgeRefusals(before: seen.at.adding(seconds: 60)) == 1)
+    for sql in [
+      "SELECT entry FROM journal", "DELETE FROM journal", "UPDATE journal SET author = 'b'", "DELETE FROM refusal",
+    ] {
       await #expect(throws: DatabaseError.self, "\(sql)") { try await purger.run { _ = try $0.query(sql) } }
     }
     #expect(try await register.purgeJournal(before: UTCTime(microseconds: now - 1100 * 86_400_000_000)) == 1)

@@ -138,3 +138,83 @@ struct IncidentMachineTests {
     #expect(!closed && kept == incident)
   }
 }
+
+struct RecordingMachineTests {
+  private func at(_ seconds: Int64) -> UTCTime { UTCTime(microseconds: seconds * 1_000_000) }
+
+  @Test func theFirstConnectionHasNoGapAndEachLaterOneHas() {
+    var machine = RecordingMachine(openedAt: at(10))
+    let first = machine.connected(at: at(10))
+    #expect(first == .begin(epoch: 1, after: nil))
+    let received = machine.packetArrived(at: at(20))
+    machine.disconnected(.linkLost)
+    let second = machine.connected(at: at(50))
+    #expect(received && second == .begin(epoch: 2, after: .init(from: at(20), to: at(50), cause: .linkLost)))
+  }
+
+  @Test func nothingIsReceivedWithoutAConnectionNorAfterTheClose() {
+    var machine = RecordingMachine(openedAt: at(10))
+    let before = machine.packetArrived(at: at(11))
+    _ = machine.connected(at: at(12))
+    machine.disconnected(.stoppedBySender)
+    let between = machine.packetArrived(at: at(13))
+    let closed = machine.closed()
+    let again = machine.closed()
+    let after = machine.connected(at: at(14))
+    #expect(!before && !between && closed && !again && after == .refuse)
+    let part = machine.dayEnded()
+    let epoch = machine.epoch
+    #expect(part == nil && epoch == 1)
+  }
+
+  @Test func aRestartIsAGapOfTheServersOwn() {
+    var machine = RecordingMachine(resumingPart: 3, lastEpoch: 7, lastPacket: at(100))
+    let joined = machine.connected(at: at(130))
+    #expect(joined == .begin(epoch: 8, after: .init(from: at(100), to: at(130), cause: .serverRestart)))
+    let part = machine.dayEnded()
+    #expect(part == 4)
+  }
+
+  @Test func aClockThatWentBackMakesNoGapThatEndsBeforeItBegins() {
+    var machine = RecordingMachine(openedAt: at(100))
+    _ = machine.connected(at: at(100))
+    _ = machine.packetArrived(at: at(200))
+    machine.disconnected(.linkLost)
+    let joined = machine.connected(at: at(150))
+    #expect(joined == .begin(epoch: 2, after: .init(from: at(200), to: at(200), cause: .linkLost)))
+  }
+}
+
+// LIVE-1.
+struct LiveMachineTests {
+  private func threat(_ id: String) -> ThreatEntry {
+    ThreatEntry(
+      id: ThreatID(id), incident: IncidentID("i"), origin: .wearer, author: "w", ground: .agents, reason: nil,
+      openedAt: UTCTime(microseconds: 1))
+  }
+
+  @Test func aThreatOpensAndItsEndEnds() {
+    var machine = LiveMachine()
+    let dark = machine.authorization
+    let begun = machine.threatDeclared(threat("a"))
+    let second = machine.threatDeclared(threat("b"))
+    let open = machine.authorization
+    let other = machine.threatEnded(ThreatID("b"))
+    let ended = machine.threatEnded(ThreatID("a"))
+    let after = machine.authorization
+    #expect(dark == nil && begun == .begin && second == .none && open?.threat == ThreatID("a"))
+    #expect(other == .none && ended == .end && after == nil)
+  }
+
+  @Test func whatIsClosedIsNeverLiveAgain() {
+    var machine = LiveMachine(threat: threat("a"))
+    let ended = machine.recordingClosed()
+    let twice = machine.recordingClosed()
+    let declared = machine.threatDeclared(threat("b"))
+    let authorization = machine.authorization
+    #expect(ended == .end && twice == .none && declared == .none && authorization == nil)
+    let resumed = LiveMachine(threat: threat("a"), isClosing: true)
+    let closing = resumed.authorization
+    #expect(closing == nil)
+  }
+}

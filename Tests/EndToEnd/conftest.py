@@ -92,7 +92,7 @@ class World:
             PLASTRON_INGEST_PORT=str(self.ingest_port), PLASTRON_CONSOLE_PORT=str(self.console_port),
             PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD,
             PLASTRON_LOGIN_SECOND_FACTOR="offered", PLASTRON_CLOCK_SYNCHRONISED="assumed",
-            PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
+            PLASTRON_REASON="essai", PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
             **(more or {}))
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
         self.clip = self.make_clip()

@@ -175,4 +175,98 @@ struct KeeperLawTests {
     try await world.desk("reader-ap", .confirmErasure(recording))
     #expect(try await world.register.facts(of: recording)?.state == "erased")
   }
+
+  // ACC-1: the end of a right ends what it is being used for.
+  @Test func aConsultationIsCutWithTheRightItRestsOn() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    let service = try await service(world, "ap")
+    let recording = try await recording(world, service)
+    let given = try await world.desk(
+      "head-ap",
+      .accredit(
+        account: "wearer-ap", service: service, role: .reader, act: "note 1", from: nil,
+        until: start.adding(seconds: 86_400)))
+    guard case .created(let accreditation) = given else { throw Problem.fault }
+    let notices = await world.keeper.consoleNotices()
+    guard
+      case .read(let grant?) = try await world.keeper.answer(
+        .consult(
+          token: try await world.logIn("wearer-ap"), recording, reason: .purpose(.judicial), reference: "PV 1"))
+    else { throw Problem.fault }
+    try await world.desk("head-ap", .endAccreditation(AccreditationID(accreditation), act: "note 2"))
+    var cut: ViewingID?
+    for await notice in notices {
+      if case .cut(let viewing) = notice {
+        cut = viewing
+        break
+      }
+    }
+    #expect(cut == grant.viewing && cut != nil)
+    let left = try #require(try acts(world).last { $0.act == "viewing.left" })
+    #expect(left.facts["cause"]?.string == "accreditation-ended")
+  }
+
+  @Test func nobodyAccreditsThemselves() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    let service = try await service(world, "ap")
+    let answered = await code {
+      try await world.desk(
+        "head-ap",
+        .accredit(
+          account: "head-ap", service: service, role: .auditor, act: "note 1", from: nil,
+          until: start.adding(seconds: 86_400)))
+    }
+    #expect(answered == "second-person")
+    #expect(try acts(world).last?.act == "accredit.refused")
+  }
+
+  // STO-5.
+  @Test func aNewActAuthorisesMoreCameras() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    let day = LocalDate(year: 2027, month: 1, day: 1)
+    let id = try await world.admin(
+      .createService(name: "pm", regime: "pm", act: "essai", date: day, authorisedCameras: 1))
+    func enrol(_ camera: String) async -> String? {
+      await code { try await world.admin(.enrolCamera(service: id, CameraID(camera), model: "")) }
+    }
+    #expect(await enrol("A") == nil)
+    #expect(await enrol("B") == "too-many-cameras")
+    #expect(
+      await code { try await world.admin(.authorise(service: id, act: "arrêté 2", date: day, cameras: nil)) }
+        == "bad-request")
+    try await world.admin(.authorise(service: id, act: "arrêté 2", date: day, cameras: 2))
+    #expect(await enrol("B") == nil)
+    #expect(try await world.register.services().first { $0.id.rawValue == id }?.authorisingAct == "arrêté 2")
+  }
+
+  // What the machine's administrator does has the user that the system names, and a reason.
+  @Test func anActOnTheMachineHasItsReasonAndNoBlankMakesASecondPerson() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    _ = try await service(world, "ap")
+    let call = AdminCall.createAgent(service: "ap", matricule: " second-ap ", name: "x", rank: "x")
+    for reason in [nil, " "] {
+      #expect(
+        await code { _ = try await world.keeper.answer(AdminRequest(call, reason: reason), by: "root") }
+          == "bad-request")
+    }
+    #expect(await code { _ = try await world.keeper.answer(AdminRequest(call, reason: "r"), by: "root") } == "exists")
+    let entry = try #require(try acts(world).last { $0.act == "agent.created" })
+    #expect(entry.author == "administrator:root" && entry.facts["reason"]?.string == "r")
+  }
+
+  // MET-2, STO-6: an incident whose camera is nobody's is refused in the journal, and closed.
+  @Test func anIncidentOfACameraThatIsNotIssuedIsClosed() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    _ = try await recording(world, try await service(world, "ap"))
+    let entries = try acts(world)
+    let opened = try #require(entries.first { $0.act == "incident.opened" })
+    #expect(opened.facts["result"]?.string == "refused" && opened.facts["code"]?.string == "camera-disabled")
+    #expect(
+      entries.contains { $0.act == "incident.close-requested" && $0.facts["cause"]?.string == "camera-withdrawn" })
+  }
 }

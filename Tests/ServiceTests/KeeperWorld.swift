@@ -72,7 +72,7 @@ struct KeeperWorld {
 
   @discardableResult
   func admin(_ call: AdminCall) async throws -> String {
-    if case .created(let id) = try await keeper.answer(AdminRequest(call, user: "test")) { return id }
+    if case .created(let id) = try await keeper.answer(AdminRequest(call, reason: "test"), by: "test") { return id }
     return ""
   }
 

@@ -176,7 +176,7 @@ struct TimeTravelTests {
       for name in ["head-\(regime)", "first-\(regime)", "second-\(regime)"] { _ = try await world.person(name, in: id) }
       try await world.seatHead("head-\(regime)", in: id, by: ("first-\(regime)", "second-\(regime)"))
       _ = try await world.keeper.answer(
-        AdminRequest(.enrolCamera(service: id, CameraID("CAM-\(regime)"), model: ""), user: "test"))
+        AdminRequest(.enrolCamera(service: id, CameraID("CAM-\(regime)"), model: ""), reason: "test"), by: "test")
       try await world.admin(.issueCamera(CameraID("CAM-\(regime)"), agent))
       out.append((regime, ServiceID(id), months, agent))
     }

@@ -20,6 +20,7 @@ struct ConsoleAPI: Sendable {
   let keeper: ConsoleKeeper
   let wall: WallHub
   let hub: LiveHub
+  let readings: Readings
   let settings: ConsoleSettings
   let provider: ProviderLogIn?
   let logger: Logger

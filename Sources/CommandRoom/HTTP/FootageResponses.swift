@@ -24,7 +24,7 @@ extension ConsoleAPI {
             reason: form.reason, reference: form.reference, form: form.form, recipient: form.recipient,
             requestingAgent: form.requestingAgent, requestingService: form.requestingService)))
     else { throw Problem.fault }
-    return reading(grant, wantsMP4: form.form == "mp4")
+    return try await reading(grant, wantsMP4: form.form == "mp4")
   }
 
   /// A recording to look at, not to keep: MP4 as a player takes it.
@@ -40,11 +40,14 @@ extension ConsoleAPI {
       case .read(let grant?) = try await keeper.call(
         .consult(token: token, recording, reason: reason, reference: form.reference))
     else { throw Problem.fault }
-    return reading(grant, wantsMP4: true)
+    return try await reading(grant, wantsMP4: true)
   }
 
   /// Streams a granted recording; an answer that breaks off is not taken for the whole.
-  private func reading(_ grant: ReadGrant, wantsMP4: Bool) -> Response {
+  private func reading(_ grant: ReadGrant, wantsMP4: Bool) async throws -> Response {
+    guard let viewing = grant.viewing else { throw Problem.fault }
+    let reading = readings.begin(viewing)
+    guard await !hub.wasCut(viewing) else { throw Problem.unavailable("La consultation") }
     let recording = grant.recording
     let parts = grant.masterParts(root: settings.footageRoot)
     let logger = self.logger
@@ -55,6 +58,8 @@ extension ConsoleAPI {
         var derived = DerivedMP4()
         do {
           try await MasterReader.read(parts) { bytes in
+            // ACC-1: the right ended; a part of a file is not taken for the whole.
+            guard !reading.isCut else { throw Problem.unavailable("La consultation") }
             let piece = wantsMP4 ? derived.push(bytes) : bytes
             if !piece.isEmpty { try await writer.write(ByteBuffer(bytes: piece)) }
           }

@@ -11,7 +11,7 @@ struct Query {
   private var values: [String: String] = [:]
 
   /// - Throws: where a name comes twice, or a value is too long or has control characters.
-  init(_ request: Request) throws {
+  init(_ request: Request, valuesUpTo limit: Int = Query.maximumValue) throws {
     for pair in (request.uri.query ?? "").split(separator: "&") {
       let fields = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       // A form writes a blank as a plus sign.
@@ -22,9 +22,9 @@ struct Query {
       guard values.updateValue(text, forKey: name) == nil else {
         throw Problem.badRequest("« \(name.prefix(50)) » est donné deux fois. (Given twice.)")
       }
-      guard text.utf8.count <= Self.maximumValue, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+      guard text.utf8.count <= limit, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
         throw Problem.badRequest(
-          "« \(name.prefix(50)) » a plus de \(Self.maximumValue) octets ou des caractères de contrôle. (Too long, or control characters.)"
+          "« \(name.prefix(50)) » a plus de \(limit) octets ou des caractères de contrôle. (Too long, or control characters.)"
         )
       }
     }

@@ -52,6 +52,9 @@ actor LiveHub {
     }
   }
 
+  /// Whether the keeper ended a viewing before it had begun here.
+  func wasCut(_ viewing: ViewingID) -> Bool { cutEarly.remove(viewing) != nil }
+
   /// A viewer left; the last one stops the feed.
   func left(_ viewing: ViewingID, _ recording: RecordingID) {
     if let viewer = viewers.removeValue(forKey: viewing) { viewer.channel.unsubscribe(viewer.id) }

@@ -27,7 +27,8 @@ extension ConsoleAPI {
     }
     api.get("session/provider/return") { request, context in
       let provider = try configured()
-      var query = try Query(request)
+      // A provider's code may be a token of its own.
+      var query = try Query(request, valuesUpTo: 4096)
       guard let code = query.text("code"), let state = query.text("state"),
         request.cookies[Self.providerCookie]?.value == state
       else {

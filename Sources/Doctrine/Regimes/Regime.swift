@@ -20,6 +20,16 @@ package struct Regime: Equatable, Sendable, Codable {
   package var camerasCounted: Bool
   /// An extraction names the agent and the service that ask for it (R241-2, 7°).
   package var asksRequester: Bool
+  /// What a wearer may say is under way that keeps a recording from being started (REC-7).
+  package var inhibitedBy: CameraStanding? {
+    switch name {
+    // L223-20: not during searches.
+    case "ap": .search
+    // L241-3 al. 2.
+    case "sp": .medicalSecret
+    default: nil
+    }
+  }
   /// The text the profile follows.
   package var text: String
   /// Where the text says what.
@@ -31,6 +41,8 @@ package struct Regime: Equatable, Sendable, Codable {
 
   /// The clauses that refusals and certificates cite.
   package struct Articles: Equatable, Sendable, Codable {
+    /// When a camera records, and how the persons know.
+    package var recording: String
     /// Who has access, and who extracts.
     package var access: String
     /// Who may be sent the live picture, and when.
@@ -65,16 +77,20 @@ package enum WearerReason: String, Sendable, Codable, CaseIterable {
 
 extension Regime.Articles {
   static let national = Self(
-    access: "CSI R241-3-1 I", live: "CSI R241-3 I, R241-3-1 II", wearer: "CSI R241-3 II", after: "CSI R241-3 IV",
+    recording: "CSI L241-1 al. 1 à 4", access: "CSI R241-3-1 I", live: "CSI R241-3 I, R241-3-1 II",
+    wearer: "CSI R241-3 II", after: "CSI R241-3 IV",
     term: "CSI R241-4", journal: "CSI R241-5", rights: "CSI R241-6 IV")
   static let municipal = Self(
-    access: "CSI R241-12 I", live: "CSI R241-11 I, R241-12 II", wearer: "CSI R241-11 II", after: "CSI R241-11 IV",
+    recording: "CSI L241-2 al. 1 à 4", access: "CSI R241-12 I", live: "CSI R241-11 I, R241-12 II",
+    wearer: "CSI R241-11 II", after: "CSI R241-11 IV",
     term: "CSI R241-13", journal: "CSI R241-14", rights: "CSI R241-15")
   static let fire = Self(
-    access: "CSI R241-22 I", live: "CSI R241-21 I, R241-22 II", wearer: "CSI R241-21 II", after: "CSI R241-21 IV",
+    recording: "CSI L241-3 al. 1 à 4", access: "CSI R241-22 I", live: "CSI R241-21 I, R241-22 II",
+    wearer: "CSI R241-21 II", after: "CSI R241-21 IV",
     term: "CSI R241-23", journal: "CSI R241-24", rights: "CSI R241-25")
   static let prison = Self(
-    access: "code pénitentiaire L223-20", live: "code pénitentiaire L223-20", wearer: "code pénitentiaire L223-20",
+    recording: "code pénitentiaire L223-20", access: "code pénitentiaire L223-20", live: "code pénitentiaire L223-20",
+    wearer: "code pénitentiaire L223-20",
     after: "code pénitentiaire L223-20", term: "code pénitentiaire L223-20", journal: "code pénitentiaire L223-20",
     rights: "loi 78-17 art. 104 à 106")
 }

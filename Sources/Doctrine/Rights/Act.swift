@@ -9,6 +9,9 @@ package enum Act: String, Sendable, Codable, CaseIterable {
   case confirmIncident = "confirm-incident"
   case attachAgent = "attach-agent"
   case readRefusals = "read-refusals"
+  // The wearer, by the camera
+  case openIncident = "open-incident"
+  case readDeviceState = "read-device-state"
   // Cameras and people
   case issueCamera = "issue-camera"
   case enrolCamera = "enrol-camera"
@@ -44,6 +47,8 @@ package enum Act: String, Sendable, Codable, CaseIterable {
     case .confirmIncident: "confirmer un incident qui dure"
     case .attachAgent: "rattacher un agent à l'incident"
     case .readRefusals: "lire les refus"
+    case .openIncident: "ouvrir un incident"
+    case .readDeviceState: "connaître l'état de sa caméra"
     case .issueCamera: "perception et réintégration"
     case .enrolCamera: "enrôler ou désactiver une caméra"
     case .administerPeople: "créer agents et comptes"
@@ -84,6 +89,18 @@ package enum RecordingPhase: String, Sendable, Codable, CaseIterable {
   case erased
 }
 
+/// How a camera stands when its wearer starts it.
+package enum CameraStanding: String, Sendable, Codable, CaseIterable {
+  /// Handed to an agent.
+  case issued
+  case notIssued = "not-issued"
+  case disabled
+  /// Handed to an agent who says that a search of a person (fouille) is under way.
+  case search
+  /// Handed to an agent who says that recording would touch medical secrecy.
+  case medicalSecret = "medical-secret"
+}
+
 /// What the act is done to, as far as the law asks.
 package struct ActObject: Equatable, Sendable {
   package var service: ServiceID
@@ -98,10 +115,14 @@ package struct ActObject: Equatable, Sendable {
   package var reason: ConsultationReason?
   /// Who proposed what is to be confirmed by a second person.
   package var proposedBy: AgentID?
+  /// Whom an accreditation is given to.
+  package var beneficiary: AgentID?
+  package var camera: CameraStanding
 
   package init(
     service: ServiceID, regime: Regime, phase: RecordingPhase = .none, live: LiveAuthorization? = nil,
-    wearer: AgentID? = nil, attached: Set<AgentID> = [], reason: ConsultationReason? = nil, proposedBy: AgentID? = nil
+    wearer: AgentID? = nil, attached: Set<AgentID> = [], reason: ConsultationReason? = nil, proposedBy: AgentID? = nil,
+    beneficiary: AgentID? = nil, camera: CameraStanding = .issued
   ) {
     self.service = service
     self.regime = regime
@@ -111,6 +132,8 @@ package struct ActObject: Equatable, Sendable {
     self.attached = attached
     self.reason = reason
     self.proposedBy = proposedBy
+    self.beneficiary = beneficiary
+    self.camera = camera
   }
 }
 

@@ -52,6 +52,8 @@ package enum Job: String, Sendable, Codable, CaseIterable {
   case decodeCheck = "decode-check"
   /// A camera, by its passphrase or token: the wearer's own acts on their incident.
   case device
+  /// Closes an incident whose camera stopped or was lost, when its time is over.
+  case deadline
   /// Whoever can open the administrator's socket on the machine.
   case localAdministrator = "local-administrator"
 }

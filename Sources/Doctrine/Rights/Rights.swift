@@ -81,7 +81,8 @@ extension Job {
     switch self {
     case .sweeper: [.eraseAtTerm]
     case .decodeCheck: [.checkFootage]
-    case .device: [.declareThreat, .closeIncident]
+    case .device: [.openIncident, .declareThreat, .closeIncident, .readDeviceState]
+    case .deadline: [.closeIncident]
     case .localAdministrator: [.administerServer, .administerPeople, .enrolCamera, .issueCamera, .closeIncident]
     }
   }
@@ -90,8 +91,9 @@ extension Job {
     switch self {
     case .sweeper: regime.articles.term
     case .decodeCheck: regime.articles.after
-    case .device: regime.articles.live
-    case .localAdministrator: "CSI L241-1 al. 4"
+    case .device: regime.articles.recording
+    case .deadline: regime.articles.recording
+    case .localAdministrator: regime.articles.recording
     }
   }
 }
@@ -104,7 +106,7 @@ extension Act {
     case .attachAgent: [.operator, .head]
     case .issueCamera: [.operator, .administrator]
     case .enrolCamera, .administerPeople: [.administrator]
-    case .administerServer, .eraseAtTerm: []
+    case .administerServer, .eraseAtTerm, .openIncident, .readDeviceState: []
     case .readRefusals: [.operator, .auditor, .head, .administrator]
     case .accredit, .changeRegime, .releaseHold, .proposeErasure, .handleRequest: [.head]
     case .justify: [.head, .reader]
@@ -128,10 +130,11 @@ extension Act {
   package func article(_ regime: Regime) -> String {
     switch self {
     case .seeWall, .watchLive, .declareThreat, .endThreat, .attachAgent, .confirmIncident: regime.articles.live
-    case .closeIncident, .issueCamera, .enrolCamera, .administerServer: "CSI L241-1 al. 2 et 4"
+    case .openIncident, .closeIncident, .readDeviceState: regime.articles.recording
+    case .issueCamera, .enrolCamera, .administerServer: regime.articles.recording
     case .accredit, .administerPeople, .consult, .extract, .justify: regime.articles.access
     case .readRefusals, .readRegister, .readJournal, .readReport, .checkFootage: regime.articles.journal
-    case .answerClosing: "CSI L241-1 al. 4"
+    case .answerClosing: regime.articles.recording
     case .changeRegime, .linkProcedure, .placeHold, .releaseHold, .eraseAtTerm: regime.articles.term
     case .proposeErasure, .confirmErasure, .handleRequest: regime.articles.rights
     }
@@ -145,6 +148,11 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
     Refusal(code: code, article: article, sentence: "Refusé : \(sentence)")
   }
   switch (act, object.phase) {
+  case (.openIncident, _): return opening(object)
+  case (.accredit, _) where object.beneficiary != nil && object.beneficiary == actor.agent:
+    return refusal(
+      "second-person", articles.access,
+      "nul ne s'habilite soi-même. Demandez-le à un autre chef de service. (Nobody accredits themselves.)")
   case (.watchLive, let phase) where phase != .open:
     return refusal(
       "recording-closed", articles.live,
@@ -203,6 +211,32 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
     return refusal(
       "not-due", articles.term, "le terme n'est pas venu, ou l'enregistrement est conservé. (Not due.)")
   default: return purpose(act, object, basis)
+  }
+}
+
+/// Whether a wearer's activation opens an incident: the camera is the service's, handed out, and may be started here.
+// MET-2, STO-6, REC-7.
+private func opening(_ object: ActObject) -> Refusal? {
+  let article = object.regime.articles.recording
+  switch object.camera {
+  case .issued: return nil
+  case .notIssued:
+    return Refusal(
+      code: "not-issued", article: article,
+      sentence:
+        "Refusé : caméra non perçue, aucun agent ne la porte. Enregistrez sa perception, l'agent relance l'enregistrement. (Not issued.)"
+    )
+  case .disabled:
+    return Refusal(
+      code: "camera-disabled", article: article,
+      sentence: "Refusé : caméra désactivée. L'administrateur doit la réactiver. (Disabled camera.)")
+  case .search, .medicalSecret:
+    guard object.camera == object.regime.inhibitedBy else { return nil }
+    return Refusal(
+      code: object.camera.rawValue, article: article,
+      sentence:
+        "Refusé : dans ce régime, l'enregistrement ne se déclenche pas pendant une fouille ou s'il touche au secret médical. Relancez-le ensuite. (Not to be recorded.)"
+    )
   }
 }
 

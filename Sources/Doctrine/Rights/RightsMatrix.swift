@@ -36,6 +36,19 @@ package enum RightsMatrix {
     RecordingPhase.allCases.flatMap { phase -> [(name: String, object: ActObject)] in
       let object = ActObject(service: service, regime: regime, phase: phase, wearer: wearer)
       switch act {
+      case .openIncident:
+        guard phase == .none else { return [] }
+        return CameraStanding.allCases.map { standing in
+          var object = object
+          object.camera = standing
+          return (standing.rawValue, object)
+        }
+      case .accredit where phase == .none:
+        return [("themselves", other), ("somebody else", AgentID("first"))].map { name, beneficiary in
+          var object = object
+          object.beneficiary = beneficiary
+          return (name, object)
+        }
       case .watchLive where phase == .open:
         return [false, true].map { threat in
           var object = object
@@ -153,7 +166,9 @@ package enum RightsMatrix {
       "judicial": "judiciaire", "administrative": "administratif", "disciplinary": "disciplinaire",
       "training": "formation", "finding-offenders": "recherche d'auteurs",
       "preventing-imminent-harm": "prévention d'atteintes", "helping-persons": "secours",
-      "faithful-report": "compte rendu",
+      "faithful-report": "compte rendu", "issued": "perçue", "not-issued": "non perçue", "disabled": "désactivée",
+      "search": "fouille", "medical-secret": "secret médical", "themselves": "soi-même",
+      "somebody else": "une autre personne",
     ]
     return state.split(separator: ",").map { part in
       let word = part.drop { $0 == " " }

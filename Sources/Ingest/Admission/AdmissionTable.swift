@@ -22,6 +22,16 @@ struct PendingAttempt: Sendable {
   var at: MonotonicTime
 }
 
+extension CameraAdmission {
+  /// Whether a wearer's activation opens an incident now: the doctrine's answer.
+  func opening(_ context: CameraStanding, at now: UTCTime) -> Decision {
+    let standing: CameraStanding =
+      !enabled ? .disabled : issuedTo == nil ? .notIssued : context
+    let object = ActObject(service: service, regime: Regime.named(regime) ?? Regime.all[0], camera: standing)
+    return may(Actor(.device), .openIncident, object, at: now)
+  }
+}
+
 /// Who may stream, in memory: what libsrt's thread looks up during a handshake.
 ///
 /// Before the passphrase is proven every refusal looks the same from outside: a caller that shall fail is

@@ -3,7 +3,7 @@ package import Doctrine
 /// What a camera says of itself in the stream id of its call.
 ///
 /// Specification: SRT Access Control, `#!::key=value,...`. Keys: `u` camera, `m` mode (`publish`), `r` resource
-/// (`linktest`), `plastron_threat`, `plastron_ref`, `plastron_act`. Keys it does not know are passed over.
+/// (`linktest`), `plastron_threat`, `plastron_ref`, `plastron_act`, `plastron_context` (`search`, `medical-secret`: the wearer says so). Keys it does not know are passed over.
 /// ffmpeg sends `%23!::` undecoded, so a percent-encoded id is decoded first.
 package struct StreamIdentifier: Equatable, Sendable {
   /// The protocol's own limit of a stream id.
@@ -15,6 +15,8 @@ package struct StreamIdentifier: Equatable, Sendable {
   package var threat: ThreatGround?
   package var reference: String?
   package var activation: String?
+  /// What the wearer says is under way; `issued` where nothing is said.
+  package var context: CameraStanding
 
   /// Why an id cannot be used, in a sentence.
   package struct Malformed: Error, Equatable, Sendable {
@@ -58,6 +60,12 @@ package struct StreamIdentifier: Equatable, Sendable {
         throw Malformed(sentence: "plastron_threat inconnu : agents, persons ou property")
       }
       threat = known
+    }
+    switch values["plastron_context"] {
+    case nil: context = .issued
+    case "search": context = .search
+    case "medical-secret": context = .medicalSecret
+    default: throw Malformed(sentence: "plastron_context inconnu : search ou medical-secret")
     }
     camera = CameraID(name)
     isLinkTest = values["r"] == "linktest"

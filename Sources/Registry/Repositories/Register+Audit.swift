@@ -133,4 +133,11 @@ extension Register {
       try connection.query("SELECT purge_journal(at_us($1)) AS count", [before.sql]).first?.integer("count") ?? 0
     }
   }
+
+  /// Deletes refused calls, as the same role and with the same bound.
+  package func purgeRefusals(before: UTCTime) async throws -> Int64 {
+    try await pool.run { connection in
+      try connection.query("SELECT purge_refusals(at_us($1)) AS count", [before.sql]).first?.integer("count") ?? 0
+    }
+  }
 }

@@ -28,6 +28,15 @@ extension Register {
     }
   }
 
+  /// A new act authorises a service's treatment.
+  package func authorise(_ service: ServiceID, act: String, on date: LocalDate, cameras: Int?) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE service SET authorising_act = $2, authorising_date = $3::date, authorised_cameras = $4 WHERE id = $1",
+        [.text(service.rawValue), .text(act), .text(date.description), .optional(cameras.map(Int64.init))])
+    }
+  }
+
   package func agents(of service: ServiceID) async throws -> [AgentEntry] {
     try await pool.run { connection in
       try connection.query(
@@ -271,12 +280,17 @@ extension Register {
   /// The account of a session in force, marking it used; nil where it has ended by either limit.
   package func useSession(
     _ tokenHash: [UInt8], at time: UTCTime, idleSince: UTCTime
-  ) async throws -> (account: AccountID, isLimited: Bool)? {
+  ) async throws -> (account: AccountID, isLimited: Bool, until: UTCTime)? {
     try await pool.run { connection in
       try connection.query(
-        "UPDATE session SET used_at = at_us($2) WHERE token_hash = $1 AND expires_at > at_us($2) AND used_at > at_us($3) RETURNING account_id, limited",
+        "UPDATE session SET used_at = at_us($2) WHERE token_hash = $1 AND expires_at > at_us($2) AND used_at > at_us($3) RETURNING account_id, limited, us(expires_at) AS expires_us",
         [.bytes(tokenHash), time.sql, idleSince.sql]
-      ).first.map { (AccountID(try $0.text("account_id")), try $0.bool("limited")) }
+      ).first.map {
+        (
+          AccountID(try $0.text("account_id")), try $0.bool("limited"),
+          UTCTime(microseconds: try $0.integer("expires_us"))
+        )
+      }
     }
   }
 

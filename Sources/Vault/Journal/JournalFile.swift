@@ -105,6 +105,13 @@ package final class JournalFile: Sendable {
     return bundle * 256
   }
 
+  /// Whether a purge would take anything.
+  package func isPurgeDue(before_us: Int64) throws -> Bool {
+    let full = mark.size / 256
+    let first = firstBundle(below: full)
+    return try first < full && isOlder(first, before_us)
+  }
+
   /// The first bundle whose bodies are there.
   private func firstBundle(below full: UInt64) -> UInt64 {
     let files = FileManager.default

@@ -9,19 +9,28 @@ struct Administer: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "admin", abstract: "Services, agents, comptes, caméras (administrator; journalled).",
     subcommands: [
-      AddService.self, AddAgent.self, AddAccount.self, SetAccount.self, ResetSecondFactor.self, LinkIdentity.self,
+      AddService.self, AuthoriseService.self, AddAgent.self, AddAccount.self, SetAccount.self, ResetSecondFactor.self,
+      LinkIdentity.self,
       SeatHead.self, AccreditAdministrator.self, EnrolCamera.self, IssueCamera.self,
       ReturnCamera.self, SetCamera.self, CloseIncident.self, Status.self, Sweep.self, ConfirmClock.self,
       RotateJournalKey.self,
     ])
 }
 
+/// Where the keeper is, and why the act is done: the journal keeps it.
+struct ActOptions: ParsableArguments {
+  @OptionGroup var configuration: ConfigurationOption
+  @Option(help: "Motif, gardé au journal ; ou PLASTRON_REASON (why: the journal keeps it)") var reason: String?
+}
+
 enum AdministratorLink {
-  static func call(_ options: ConfigurationOption, _ call: AdminCall) async throws -> AdminReply {
-    try await self.call(try await options.settings(), call)
+  static func call(_ options: ActOptions, _ call: AdminCall) async throws -> AdminReply {
+    try await self.call(
+      try await options.configuration.settings(), call,
+      reason: options.reason ?? ProcessInfo.processInfo.environment["PLASTRON_REASON"])
   }
 
-  static func call(_ settings: Settings, _ call: AdminCall) async throws -> AdminReply {
+  static func call(_ settings: Settings, _ call: AdminCall, reason: String? = nil) async throws -> AdminReply {
     guard FileManager.default.fileExists(atPath: settings.keeperForAdministrator) else {
       throw Complaint(
         description:
@@ -31,11 +40,10 @@ enum AdministratorLink {
     let http = SeamClient<AdminRequest, AdminReply, AdminNotice>.makeHTTPClient()
     let client = SeamClient<AdminRequest, AdminReply, AdminNotice>(
       client: http, socketPath: settings.keeperForAdministrator, peer: "le keeper (\(settings.keeperForAdministrator))")
-    let environment = ProcessInfo.processInfo.environment
-    let user = environment["SUDO_USER"] ?? environment["USER"] ?? "uid-\(getuid())"
+    let behind = ProcessInfo.processInfo.environment["SUDO_USER"]
     let result: Result<AdminReply, Problem>
     do throws(Problem) {
-      result = .success(try await client.call(AdminRequest(call, user: user), timeout_s: 120))
+      result = .success(try await client.call(AdminRequest(call, reason: reason, behind: behind), timeout_s: 120))
     } catch { result = .failure(error) }
     try await http.shutdown()
     switch result {
@@ -55,6 +63,7 @@ enum AdministratorLink {
     case .status(let wall, let mark, let sweeper):
       print("incidents: \(wall.incidents.count)  ingest: \(wall.ingestConnected)  journal: \(mark.size) \(mark.root)")
       print("sweeper: \(sweeper.stopped.map { "STOPPED, asks: \($0)" } ?? "runs")  overdue: \(sweeper.overdue)")
+      if sweeper.isPurgeOverdue { print("journal: bodies older than three years wait for: plastron journal purge") }
       for card in wall.incidents {
         print(
           "\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)"
@@ -67,7 +76,7 @@ enum AdministratorLink {
 
 struct AddService: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "service", abstract: "Crée un service.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var name: String
   @Option(help: "bwc-six-months, pn-gn, pm, sp, ap") var regime = "bwc-six-months"
   @Option(help: "Référence de l'acte autorisant le traitement") var act: String
@@ -82,9 +91,25 @@ struct AddService: AsyncParsableCommand {
   }
 }
 
+struct AuthoriseService: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "authorise", abstract: "Un nouvel acte autorise le traitement d'un service, et son nombre de caméras.")
+  @OptionGroup var options: ActOptions
+  @Option var service: String
+  @Option(help: "Référence de l'acte autorisant le traitement") var act: String
+  @Option(help: "Date de cet acte, aaaa-mm-jj") var date: String
+  @Option(help: "Nombre de caméras autorisé (pm, sp)") var cameras: Int?
+
+  func run() async throws {
+    guard let day = LocalDate(date) else { throw Complaint(description: "--date: \(date) is not a day yyyy-mm-dd") }
+    AdministratorLink.show(
+      try await AdministratorLink.call(options, .authorise(service: service, act: act, date: day, cameras: cameras)))
+  }
+}
+
 struct AddAgent: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "agent", abstract: "Crée un agent.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var service: String
   @Option var matricule: String
   @Option var name: String
@@ -100,7 +125,7 @@ struct AddAgent: AsyncParsableCommand {
 struct AddAccount: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account", abstract: "Crée un compte nommé ; mot de passe par --password-file ou PLASTRON_PASSWORD.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @OptionGroup var password: PasswordOption
   @Option var name: String
   @Option(help: "Identifiant de l'agent") var agent: String
@@ -115,7 +140,7 @@ struct AddAccount: AsyncParsableCommand {
 struct SetAccount: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "set-account", abstract: "Ouvre ou ferme un compte ; ferme aussi ses sessions et ses directs.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var name: String
   @Flag(inversion: .prefixedEnableDisable) var access = true
 
@@ -127,7 +152,7 @@ struct SetAccount: AsyncParsableCommand {
 struct ResetSecondFactor: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reset-second-factor", abstract: "Le second facteur est perdu : le compte en activera un autre.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var name: String
 
   func run() async throws {
@@ -138,7 +163,7 @@ struct ResetSecondFactor: AsyncParsableCommand {
 struct LinkIdentity: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "link", abstract: "Lie un compte à une identité OpenID Connect (issuer, subject).")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var name: String
   @Option(help: "Émetteur (issuer)") var issuer: String
   @Option(help: "Sujet (subject)") var subject: String
@@ -157,7 +182,7 @@ struct SeatHead: AsyncParsableCommand {
       Chacune donne son compte et son mot de passe : par un fichier (--first-password-file, --second-password-file),
       par PLASTRON_FIRST_PASSWORD et PLASTRON_SECOND_PASSWORD, ou au clavier.
       """)
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var service: String
   @Option(help: "Compte du chef (the head's account)") var account: String
   @Option(help: "Référence de l'acte de nomination") var act: String
@@ -191,7 +216,7 @@ struct AccreditAdministrator: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "accredit-administrator",
     abstract: "Habilite un administrateur d'un service (il ne voit aucune image).")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var account: String
   @Option var service: String
   @Option(help: "Référence de l'acte d'habilitation") var act: String
@@ -207,7 +232,7 @@ struct AccreditAdministrator: AsyncParsableCommand {
 struct ConfirmClock: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "confirm-clock", abstract: "L'heure du serveur a été vérifiée : l'effaceur reprend.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
 
   func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .confirmClock)) }
 }
@@ -216,7 +241,7 @@ struct RotateJournalKey: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rotate-journal-key",
     abstract: "Change la clé qui signe le journal ; l'ancienne introduit la nouvelle.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
 
   func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .rotateJournalKey)) }
 }
@@ -224,7 +249,7 @@ struct RotateJournalKey: AsyncParsableCommand {
 struct EnrolCamera: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enrol", abstract: "Enrôle une caméra ; sa phrase secrète et son jeton sont montrés une fois.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var service: String
   @Option var camera: String
   @Option var model = ""
@@ -238,7 +263,7 @@ struct EnrolCamera: AsyncParsableCommand {
 struct IssueCamera: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "issue", abstract: "Perception d'une caméra par un agent.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var camera: String
   @Option var agent: String
 
@@ -249,7 +274,7 @@ struct IssueCamera: AsyncParsableCommand {
 
 struct ReturnCamera: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "return", abstract: "Réintégration d'une caméra.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var camera: String
 
   func run() async throws {
@@ -259,7 +284,7 @@ struct ReturnCamera: AsyncParsableCommand {
 
 struct SetCamera: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "camera", abstract: "Active ou désactive une caméra.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var camera: String
   @Flag(inversion: .prefixedEnableDisable) var admission = true
 
@@ -270,7 +295,7 @@ struct SetCamera: AsyncParsableCommand {
 
 struct CloseIncident: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "close", abstract: "Clôt un incident.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
   @Option var incident: String
 
   func run() async throws {
@@ -280,14 +305,14 @@ struct CloseIncident: AsyncParsableCommand {
 
 struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Incidents en cours et taille du journal.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
 
   func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .status)) }
 }
 
 struct Sweep: AsyncParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Efface maintenant ce dont le terme est venu.")
-  @OptionGroup var options: ConfigurationOption
+  @OptionGroup var options: ActOptions
 
   func run() async throws { AdministratorLink.show(try await AdministratorLink.call(options, .sweep)) }
 }

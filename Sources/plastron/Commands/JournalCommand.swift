@@ -206,13 +206,16 @@ struct JournalCommand: AsyncParsableCommand {
 
     func run() async throws {
       let settings = try await options.settings()
-      let reply = try await AdministratorLink.call(settings, .purgeJournal)
+      let reply = try await AdministratorLink.call(
+        settings, .purgeJournal, reason: "purge des corps de plus de trois ans (LOG-5)")
       AdministratorLink.show(reply)
       let url = try settings.purgeDatabaseURL ?? EmbeddedPostgres.conninfo(settings, "plastron_purger")
       let pool = Pool(conninfo: url, connections: 1)
       defer { pool.close() }
       let before = SystemClocks.wall().adding(seconds: -1096 * 86_400)
-      print("index: \(try await Register(pool: pool, node: "").purgeJournal(before: before)) entries purged")
+      let register = Register(pool: pool, node: "")
+      print("index: \(try await register.purgeJournal(before: before)) entries purged")
+      print("refusals: \(try await register.purgeRefusals(before: before)) purged")
     }
   }
 }

@@ -130,7 +130,7 @@ final class DemoWorld {
     camera.id = "CAM-\(run)"
     guard
       case .enrolled(_, let passphrase, let token) = try await AdministratorLink.call(
-        settings, .enrolCamera(service: service, CameraID(camera.id), model: "simulée"))
+        settings, .enrolCamera(service: service, CameraID(camera.id), model: "simulée"), reason: Self.reason)
     else { throw Complaint(description: "the camera was not enrolled") }
     camera.passphrase = passphrase
     camera.token = token
@@ -144,10 +144,15 @@ final class DemoWorld {
       server: url, ca: settings.certificatePath, account: accounts[role] ?? "", password: passwords[role] ?? "")
   }
 
-  private func call(_ call: AdminCall) async throws { _ = try await AdministratorLink.call(settings, call) }
+  /// What the journal keeps as the reason of what the demonstration sets up.
+  private static let reason = "démonstration"
+
+  private func call(_ call: AdminCall) async throws {
+    _ = try await AdministratorLink.call(settings, call, reason: Self.reason)
+  }
 
   private func created(_ call: AdminCall) async throws -> String {
-    guard case .created(let id) = try await AdministratorLink.call(settings, call) else {
+    guard case .created(let id) = try await AdministratorLink.call(settings, call, reason: Self.reason) else {
       throw Complaint(description: "nothing was created")
     }
     return id

@@ -60,13 +60,13 @@ enum KeeperRole {
     if behind > Self.ordinaryTail { try await keeper.stopSweeper(behind: behind) }
     let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
       socketPath: settings.keeperForIngest, logger: logger,
-      answer: { try await keeper.answer($0) }, notices: { await keeper.ingestNotices() })
+      answer: { call, _ in try await keeper.answer(call) }, notices: { await keeper.ingestNotices() })
     let console = SeamServer<ConsoleCall, ConsoleReply, ConsoleNotice>(
       socketPath: settings.keeperForConsole, logger: logger,
-      answer: { try await keeper.answer($0) }, notices: { await keeper.consoleNotices() })
+      answer: { call, _ in try await keeper.answer(call) }, notices: { await keeper.consoleNotices() })
     let administrator = SeamServer<AdminRequest, AdminReply, AdminNotice>(
       socketPath: settings.keeperForAdministrator, permissions: 0o600, logger: logger,
-      answer: { try await keeper.answer($0) }, notices: { AsyncStream { $0.finish() } })
+      answer: { try await keeper.answer($0, by: $1.name) }, notices: { AsyncStream { $0.finish() } })
     defer {
       file.stop()
       pool.close()
