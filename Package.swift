@@ -59,6 +59,8 @@ let package = Package(
     .systemLibrary(name: "CAVCodec", pkgConfig: "libavcodec", providers: [.apt(["libavcodec-dev"])]),
     // The kernel's word for whether its clock is disciplined.
     .systemLibrary(name: "CTimex"),
+    .systemLibrary(name: "CUring"),
+    .systemLibrary(name: "CFlush"),
 
     // Pure cores
     .target(name: "TransportStream", swiftSettings: strict),
@@ -76,7 +78,7 @@ let package = Package(
     .target(
       name: "Registry", dependencies: ["Postgres", "Doctrine", "Journal", crypto],
       swiftSettings: strict),
-    .target(name: "Vault", dependencies: ["Footage", "Journal", crypto], swiftSettings: strict),
+    .target(name: "Vault", dependencies: ["Footage", "Journal", "CFlush", crypto], swiftSettings: strict),
     .target(
       name: "Seams",
       dependencies: [
@@ -114,7 +116,7 @@ let package = Package(
       name: "plastron",
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
-        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "CTimex",
+        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "CTimex", "CUring",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),

@@ -87,15 +87,8 @@ package enum FootageCheck {
   /// Files below the footage folder that no indexed part claims; torn ends set aside are not among them.
   package static func strays(root: String, known: Set<String>) -> [String] {
     var strays: [String] = []
-    for year in Directories.names(in: root) {
-      for month in Directories.names(in: "\(root)/\(year)") {
-        for day in Directories.names(in: "\(root)/\(year)/\(month)") {
-          for name in Directories.names(in: "\(root)/\(year)/\(month)/\(day)") {
-            let path = "\(year)/\(month)/\(day)/\(name)"
-            if name.hasSuffix(".plm"), !known.contains(path) { strays.append(path) }
-          }
-        }
-      }
+    FootageTree.walk(root) { path in
+      if !known.contains(path) { strays.append(path) }
     }
     return strays
   }

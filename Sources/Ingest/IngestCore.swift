@@ -247,7 +247,8 @@ final class IngestCore {
   ) -> Bool {
     let wall = clocks.wall()
     guard let grant = table.takeGrant(of: admission.camera),
-      let start = grant.parts.lastIndex(where: { $0.dayStart <= wall }) ?? grant.parts.indices.first
+      let start = grant.parts.firstIndex(where: { $0.dayStart <= wall && wall < $0.dayEnd })
+        ?? grant.parts.indices.first
     else { return false }
     let facts = RecordingFacts(
       camera: admission.camera.rawValue, agent: agent.rawValue, regime: admission.regime,
@@ -278,7 +279,7 @@ final class IngestCore {
       return
     }
     let day = grant.localDay.description.split(separator: "-")
-    let path = "\(day[0])/\(day[1])/\(day[2])/\(grant.part).plm"
+    let path = "\(writer.volumes.choose())\(day[0])/\(day[1])/\(day[2])/\(grant.part).plm"
     index.register(
       PartOpened(
         part: grant.part, recording: recording.recording, service: recording.service, number: grant.number,
@@ -417,7 +418,8 @@ final class IngestCore {
 
   /// Local midnight: the recording goes on in a part of its own day, key and term (RET-2).
   private func turnDay(_ state: CameraState, _ recording: OpenRecording) {
-    guard let next = recording.upcoming.first, let number = recording.machine.dayEnded() else { return }
+    recording.upcoming.removeAll { $0.dayEnd <= recording.current.dayEnd }
+    guard let next = recording.upcoming.first, let number = recording.machine.nextPart() else { return }
     if let id = state.connection, let connection = connections[id] {
       connection.assembler.close()
       handOver(connection)
@@ -431,6 +433,20 @@ final class IngestCore {
     recording.current = next
     recording.current.number = number
     openPart(recording, after: previous.part)
+  }
+
+  /// The disk failed under a part: what it did not take, and all that comes, goes into another of the same day.
+  private func goOnElsewhere(_ part: PartID) {
+    guard let recording = cameras.values.lazy.compactMap(\.recording).first(where: { $0.current.part == part }),
+      let place = recording.upcoming.firstIndex(where: { $0.dayStart == recording.current.dayStart }),
+      let number = recording.machine.nextPart()
+    else {
+      submit(.abandon(part: part.rawValue))
+      return
+    }
+    recording.current = recording.upcoming.remove(at: place)
+    recording.current.number = number
+    openPart(recording, after: part)
   }
 
   private func finish(
@@ -490,6 +506,7 @@ final class IngestCore {
       for state in cameras.values {
         if let known = state.recording, known.recording == recording { setLive(state, known, open) }
       }
+    case .goOnElsewhere(let part): goOnElsewhere(part)
     case .allLiveEnds:
       for state in cameras.values {
         if let known = state.recording { setLive(state, known, false) }

@@ -15,6 +15,8 @@ package enum LoopCommand: Sendable {
   /// Tells the keeper which recordings have a camera connected.
   case reportStreams
   case resume(ResumedRecording)
+  /// The disk failed under a part: the recording goes on in another.
+  case goOnElsewhere(PartID)
 }
 
 /// A recording taken up after a restart.
@@ -43,7 +45,21 @@ package final class IngestLoop: Sendable {
   /// Messages read from one connection before the next has its turn.
   static let messagesPerTurn = 512
 
-  private let commands = Mutex<[LoopCommand]>([])
+  /// What the thread is told, until its next turn.
+  private final class Commands: Sendable {
+    private let list = Mutex<[LoopCommand]>([])
+
+    func post(_ command: LoopCommand) { list.withLock { $0.append(command) } }
+
+    func take() -> [LoopCommand] {
+      list.withLock { list in
+        defer { list.removeAll() }
+        return list
+      }
+    }
+  }
+
+  private let commands: Commands
   private let stopping = Atomic<Bool>(false)
   private let started = Atomic<Bool>(false)
   private let finished = DispatchSemaphore(value: 0)
@@ -64,12 +80,29 @@ package final class IngestLoop: Sendable {
     self.feed = feed
     self.clocks = clocks
     self.logger = logger
-    let index = IndexFeed(spool: spool, logger: logger)
+    let index = IndexFeed(spool: spool, clock: clocks.wall, logger: logger)
     self.index = index
-    writer = FootageWriter(root: footageRoot) { index.take($0) }
+    let commands = Commands()
+    self.commands = commands
+    writer = FootageWriter(root: footageRoot) { outcome in
+      index.take(outcome)
+      if case .broken(let part, _) = outcome { commands.post(.goOnElsewhere(PartID(part))) }
+    }
   }
 
-  package func post(_ command: LoopCommand) { commands.withLock { $0.append(command) } }
+  package func post(_ command: LoopCommand) { commands.post(command) }
+
+  /// How the disks do; what is waiting is added by who knows.
+  package func takeStatus() -> IngestStatus {
+    let (lag_us, failing) = index.takeStatus()
+    let (waiting, dropped) = spool.figures
+    return IngestStatus(
+      durabilityLag_ms: lag_us / 1000, waiting: waiting, dropped: dropped,
+      volumes: writer.volumes.states.map {
+        .init(
+          prefix: $0.prefix, free_bytes: $0.free_bytes, total_bytes: $0.total_bytes, isHealthy: $0.isHealthy)
+      }, failing: failing)
+  }
 
   /// Recovered parts, before the listener opens.
   package func takeUp(_ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered) {
@@ -113,12 +146,7 @@ package final class IngestLoop: Sendable {
     let handover = Handover(core)
     let thread = Thread { [self] in
       handover.core.run(
-        commands: {
-          self.commands.withLock { list in
-            defer { list.removeAll() }
-            return list
-          }
-        },
+        commands: { self.commands.take() },
         stopping: { self.stopping.load(ordering: .acquiring) })
       finished.signal()
     }

@@ -141,18 +141,22 @@ enum RecentParts {
     let today = LegalCalendar(initialOffset_s: 0, transitions: []).day(of: now)
     var parts: [FoundPart] = []
     var incidents: Set<IncidentID> = []
+    let prefixes = Volumes.prefixes(below: root)
     for back in -1...days {
-      let day = today.adding(days: -back).description.split(separator: "-").joined(separator: "/")
-      for name in Directories.names(in: "\(root)/\(day)") where name.hasSuffix(".plm") {
-        let path = "\(day)/\(name)"
-        guard let header = try? PartReader.header(of: root + "/" + path) else {
-          // A stop came before its header was whole: there is nothing in it, and its name must be free.
-          try? FileManager.default.moveItem(atPath: "\(root)/\(path)", toPath: "\(root)/\(path).headless")
-          continue
+      let date = today.adding(days: -back).description.split(separator: "-").joined(separator: "/")
+      for prefix in prefixes {
+        let day = prefix + date
+        for name in Directories.names(in: "\(root)/\(day)") where name.hasSuffix(".plm") {
+          let path = "\(day)/\(name)"
+          guard let header = try? PartReader.header(of: root + "/" + path) else {
+            // A stop came before its header was whole: there is nothing in it, and its name must be free.
+            try? FileManager.default.moveItem(atPath: "\(root)/\(path)", toPath: "\(root)/\(path).headless")
+            continue
+          }
+          incidents.insert(IncidentID(UUIDText.text(header.incident)))
+          let isClosed = PartReader.endsWithClose(root + "/" + path)
+          if !isClosed || isRecent("\(root)/\(path)", now) { parts.append(part(header, path, isClosed)) }
         }
-        incidents.insert(IncidentID(UUIDText.text(header.incident)))
-        let isClosed = PartReader.endsWithClose(root + "/" + path)
-        if !isClosed || isRecent("\(root)/\(path)", now) { parts.append(part(header, path, isClosed)) }
       }
     }
     return (parts, incidents)

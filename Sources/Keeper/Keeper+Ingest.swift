@@ -12,6 +12,9 @@ extension Keeper {
   package func answer(_ call: IngestCall) async throws -> IngestReply {
     switch call {
     case .events(let boot, let events): return try await take(events, boot: boot)
+    case .status(let status):
+      took(status)
+      return .acknowledged(upTo: ingestDone)
     case .found(let parts):
       return .found(try await answer(found: parts))
     }
@@ -294,7 +297,7 @@ extension Keeper {
       if isNewest, closing == nil, let incident = active[part.incident] {
         resume = ResumedIncident(
           camera: incident.entry.camera, agent: incident.entry.agent, activation: incident.entry.activation,
-          parts: try partGrants(for: part.service, from: part.localDay.adding(days: 1)))
+          parts: try partGrants(for: part.service, from: part.localDay))
       }
       answers.append(
         FoundPartAnswer(

@@ -25,6 +25,7 @@ extension Keeper {
     var object = try object(in: incident.entry.service)
     object.phase = incident.closing == nil ? .open : .closed
     object.live = incident.live.authorization
+    if case .suspended = incident.live.state { object.isRecorded = false }
     object.wearer = incident.entry.agent
     let now = clock()
     object.attached = Set(incident.attached.filter { $0.value > now }.keys)

@@ -126,6 +126,9 @@ package actor Keeper {
   var enrolling: [ServiceID: Int] = [:]
   /// Services of the parts that are being written.
   var partService: [PartID: ServiceID] = [:]
+  var ingestStatus: IngestStatus?
+  /// Recordings whose file takes nothing, and since when.
+  var unrecordedSince: [RecordingID: MonotonicTime] = [:]
   var termWarnings: [TermWarning] = []
   var warnedOn: LocalDate?
   let startedAt: MonotonicTime
@@ -278,11 +281,12 @@ package actor Keeper {
         liveSound: service?.regime.liveSound ?? false,
         overdue: max(
           entry.openedAt.adding(seconds: IncidentMachine.confirmationBound_s),
-          incident.confirmedUntil ?? entry.openedAt) < now)
+          incident.confirmedUntil ?? entry.openedAt) < now,
+        notRecorded: unrecordedSince[entry.recording] != nil)
     }
     return WallState(
       incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty,
-      warnings: termWarnings, sweeperStopped: sweeper.stopped)
+      warnings: termWarnings, sweeperStopped: sweeper.stopped, storage: storageSentence)
   }
 
   // MARK: Grants
@@ -314,8 +318,9 @@ package actor Keeper {
   }
 
   func partGrants(for service: ServiceID, from day: LocalDate) throws -> [PartGrant] {
-    try (0..<Self.daysAhead).map { offset in
-      let day = day.adding(days: offset)
+    // Two a day: one more for a recording whose disk fails under it.
+    try (0..<2 * Self.daysAhead).map { offset in
+      let day = day.adding(days: offset / 2)
       let part = newID()
       let (key, wrapped) = try keys.newPartKey(
         service: service.rawValue, day: day.description, part: UUIDText.binary(part) ?? [])

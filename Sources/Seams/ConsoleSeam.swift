@@ -17,11 +17,13 @@ package struct IncidentCard: Equatable, Sendable, Codable {
   package var liveSound: Bool
   /// Open past the bound: asks whether it shall go on (REC-4).
   package var overdue: Bool
+  /// What the camera sends is not being written now.
+  package var notRecorded: Bool
 
   package init(
     incident: IncidentID, recording: RecordingID, service: ServiceID, serviceName: String,
     camera: CameraID, agent: String, matricule: String, reference: String?, openedAt: UTCTime,
-    streaming: Bool, threat: ThreatEntry?, watchers: Int, liveSound: Bool, overdue: Bool
+    streaming: Bool, threat: ThreatEntry?, watchers: Int, liveSound: Bool, overdue: Bool, notRecorded: Bool
   ) {
     self.incident = incident
     self.recording = recording
@@ -37,6 +39,7 @@ package struct IncidentCard: Equatable, Sendable, Codable {
     self.watchers = watchers
     self.liveSound = liveSound
     self.overdue = overdue
+    self.notRecorded = notRecorded
   }
 }
 
@@ -72,16 +75,19 @@ package struct WallState: Equatable, Sendable, Codable {
   package var warnings: [TermWarning]
   /// Why the sweeper asks, where it does.
   package var sweeperStopped: String?
+  /// What is wrong with the footage's disks, where something is.
+  package var storage: String?
 
   package init(
     incidents: [IncidentCard] = [], alarms: [CameraAlarm] = [], ingestConnected: Bool = false,
-    warnings: [TermWarning] = [], sweeperStopped: String? = nil
+    warnings: [TermWarning] = [], sweeperStopped: String? = nil, storage: String? = nil
   ) {
     self.incidents = incidents
     self.alarms = alarms
     self.ingestConnected = ingestConnected
     self.warnings = warnings
     self.sweeperStopped = sweeperStopped
+    self.storage = storage
   }
 
   /// What one service may see of it.
@@ -89,7 +95,8 @@ package struct WallState: Equatable, Sendable, Codable {
     WallState(
       incidents: incidents.filter { services.contains($0.service) },
       alarms: alarms.filter { services.contains($0.service) }, ingestConnected: ingestConnected,
-      warnings: warnings.filter { services.contains($0.service) }, sweeperStopped: sweeperStopped)
+      warnings: warnings.filter { services.contains($0.service) }, sweeperStopped: sweeperStopped,
+      storage: storage)
   }
 }
 

@@ -237,9 +237,47 @@ package struct ResumedIncident: Equatable, Sendable, Codable {
   }
 }
 
+/// How the ingest does: what the wall, the administrator and the metrics show.
+package struct IngestStatus: Equatable, Sendable, Codable {
+  package struct Volume: Equatable, Sendable, Codable {
+    /// As paths begin on it; empty for the footage folder's own disk.
+    package var prefix: String
+    package var free_bytes: Int64
+    package var total_bytes: Int64
+    package var isHealthy: Bool
+
+    package init(prefix: String, free_bytes: Int64, total_bytes: Int64, isHealthy: Bool) {
+      self.prefix = prefix
+      self.free_bytes = free_bytes
+      self.total_bytes = total_bytes
+      self.isHealthy = isHealthy
+    }
+  }
+
+  /// The longest that a packet waited to be durable since the last time this was asked (P5: within 1 s).
+  package var durabilityLag_ms: Int64
+  /// Events that wait for the keeper.
+  package var waiting: Int
+  /// Index rows that were dropped while it was away; the files have what they say.
+  package var dropped: Int
+  package var volumes: [Volume]
+  /// Recordings whose file does not take what is sent now.
+  package var failing: [RecordingID]
+
+  package init(durabilityLag_ms: Int64, waiting: Int, dropped: Int, volumes: [Volume], failing: [RecordingID]) {
+    self.durabilityLag_ms = durabilityLag_ms
+    self.waiting = waiting
+    self.dropped = dropped
+    self.volumes = volumes
+    self.failing = failing
+  }
+}
+
 package enum IngestCall: Sendable, Codable {
   /// `boot` names this run of the ingest; numbers start at 1 in it.
   case events(boot: String, [NumberedEvent])
+  /// How the footage's disks do, every few seconds; answered with `acknowledged`.
+  case status(IngestStatus)
   /// Every file found open at the start; the answer also names parts that only the index believes open.
   case found([FoundPart])
 }

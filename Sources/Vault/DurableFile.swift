@@ -1,3 +1,4 @@
+internal import CFlush
 internal import Glibc
 
 /// An open file that is only ever appended to; closed when it goes out of scope.
@@ -60,6 +61,9 @@ package struct DurableFile: ~Copyable {
     length += Int64(bytes.count)
   }
 
+  /// Starts writing what is dirty, and waits for nothing: many files begun together are flushed sooner.
+  package borrowing func beginWriting() { Flushing.begin(descriptor) }
+
   package borrowing func flush() throws(VaultError) {
     guard fdatasync(descriptor) == 0 else { throw VaultError.system("fdatasync", path) }
   }
@@ -69,6 +73,16 @@ package struct DurableFile: ~Copyable {
     guard ftruncate(descriptor, off_t(valid)) == 0 else { throw VaultError.system("truncate", path) }
     length = valid
   }
+}
+
+/// The kernel's other ways to the disk. See docs/design/durability.md for what each costs.
+package enum Flushing {
+  /// False where it cannot be begun; the flush that follows says why.
+  @discardableResult
+  package static func begin(_ descriptor: Int32) -> Bool { plastron_begin_writing(descriptor) == 0 }
+
+  /// Flushes the whole file system that a file lies on.
+  package static func fileSystem(_ descriptor: Int32) -> Bool { plastron_syncfs(descriptor) == 0 }
 }
 
 /// Folders, made and flushed so that a name survives a power cut.

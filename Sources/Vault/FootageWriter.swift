@@ -1,6 +1,7 @@
 package import Crypto
 package import Footage
 internal import Foundation
+internal import Glibc
 internal import Synchronization
 
 /// A chunk that is on the disk and flushed.
@@ -23,12 +24,17 @@ package enum FootageOutcome: Sendable {
   case failing(part: String, VaultError)
   /// It works again.
   case mended(part: String)
+  /// The disk did not take what was written: the file stays as it is up to its last committed chunk, and what was not
+  /// committed is written first thing into the part that is opened after it.
+  case broken(part: String, VaultError)
 }
 
 /// What the writer is asked to do with a part.
 package enum FootageCommand: Sendable {
   /// Makes the file. `after` names the part whose chain head goes into the header.
   case open(part: String, path: String, header: PartHeader, key: SymmetricKey, after: String?)
+  /// A broken part has no continuation: what it did not take is dropped.
+  case abandon(part: String)
   /// Takes up a recovered file.
   case resume(part: String, path: String, chain: ChainState, key: SymmetricKey)
   case append(part: String, ChunkContent)
@@ -43,6 +49,8 @@ package enum FootageCommand: Sendable {
 /// caller stops reading its sockets, so that the transport holds back and nothing is dropped.
 // P5, REC-11.
 package final class FootageWriter: Sendable {
+  /// Chunks that wait for the continuation of a broken file: half a minute of a camera.
+  static let maximumOrphans = 64
   /// Chunks end at 500 ms, so what was received is durable well inside a second.
   package static let interval_ms = 200
   /// A minute of 200 cameras at 2 Mbit/s waits for a stalled disk before the sockets do.
@@ -50,14 +58,18 @@ package final class FootageWriter: Sendable {
 
   private let shared: Shared
   private let finished: DispatchSemaphore
+  /// The disks it writes to.
+  package let volumes: Volumes
 
   package init(root: String, outcome: @escaping @Sendable (FootageOutcome) -> Void) {
     let shared = Shared()
     let finished = DispatchSemaphore(value: 0)
+    let volumes = Volumes(root: root)
     self.shared = shared
     self.finished = finished
+    self.volumes = volumes
     let thread = Thread {
-      var loop = Loop(root: root, shared: shared, outcome: outcome)
+      var loop = Loop(root: root, shared: shared, volumes: volumes, outcome: outcome)
       loop.run()
       finished.signal()
     }
@@ -132,9 +144,19 @@ package final class FootageWriter: Sendable {
     var since_us: Int64?
   }
 
+  /// A disk that is full goes on as soon as there is room; any other failure is the file's end.
+  private static func isForWantOfSpace(_ error: VaultError) -> Bool {
+    error.number == ENOSPC || error.number == EDQUOT || error.number == EFBIG
+  }
+
   private struct OpenPart {
     var writer: PartFile
+    var path: String
     var dirty = false
+    /// What is written and not committed yet, to be written elsewhere if the disk fails: one interval's.
+    var uncommitted: [ChunkContent] = []
+    /// Chunks and bytes up to the last commit.
+    var committed: (count: UInt64, head: [UInt8], length: Int64)
   }
 
   /// A file with its chain and key: a class, as the file cannot be copied.
@@ -154,6 +176,7 @@ package final class FootageWriter: Sendable {
   private struct Loop {
     let root: String
     let shared: Shared
+    let volumes: Volumes
     let outcome: @Sendable (FootageOutcome) -> Void
     var parts: [String: OpenPart] = [:]
     var lastHeads: [String: [UInt8]] = [:]
@@ -163,6 +186,13 @@ package final class FootageWriter: Sendable {
     var unopened: [String: Unopened] = [:]
     /// Close chunks that could not be written: tried again at every flush.
     var unclosed: [String: ChunkContent] = [:]
+    /// What broken files did not take, until their continuation is opened.
+    var orphans: [String: [ChunkContent]] = [:]
+    /// Files whose disk failed in this interval: left behind at the next commit.
+    var broken: [String: VaultError] = [:]
+    var commits = 0
+    /// Commits between two looks at the disks.
+    static let commitsPerLook = 25
 
     mutating func run() {
       var goesOn = true
@@ -175,6 +205,8 @@ package final class FootageWriter: Sendable {
           goesOn = more
         } while goesOn && DispatchTime.now() < deadline
         commit()
+        commits += 1
+        if commits % Self.commitsPerLook == 0 { volumes.refresh() }
       }
     }
 
@@ -186,6 +218,9 @@ package final class FootageWriter: Sendable {
         }
         unopened[part] = Unopened(path: path, kind: .new(header), key: key)
         openFile(part)
+        if let after, let left = orphans.removeValue(forKey: after) {
+          for content in left { write(content, to: part) }
+        }
       case .resume(let part, let path, let chain, let key):
         unopened[part] = Unopened(path: path, kind: .recovered(chain), key: key)
         openFile(part)
@@ -193,6 +228,9 @@ package final class FootageWriter: Sendable {
         write(content, to: part)
       case .close(let part, let content):
         close(part, content)
+      case .abandon(let part):
+        orphans[part] = nil
+        unclosed[part] = nil
       }
     }
 
@@ -202,10 +240,13 @@ package final class FootageWriter: Sendable {
       do throws(VaultError) {
         let writer = try file(for: wanted)
         writer.failingSince_us = wanted.since_us
-        parts[part] = OpenPart(writer: writer, dirty: true)
+        parts[part] = OpenPart(
+          writer: writer, path: wanted.path, dirty: true,
+          committed: (writer.chain.nextIndex, writer.chain.head, writer.file.length))
         unopened[part] = nil
         if case .new = wanted.kind { outcome(.opened(part: part, path: wanted.path)) }
       } catch {
+        if !FootageWriter.isForWantOfSpace(error) { volumes.failed(wanted.path) }
         outcome(.failing(part: part, error))
       }
     }
@@ -246,6 +287,12 @@ package final class FootageWriter: Sendable {
     /// Whether the chunk is in the file; one that is not becomes part of a gap.
     @discardableResult
     private mutating func write(_ content: ChunkContent, to part: String) -> Bool {
+      if let waiting = orphans[part] {
+        // Its continuation is on its way: a tick, or a grant that is fetched; bounded like the line itself.
+        guard content.kind != .close, waiting.count < FootageWriter.maximumOrphans else { return false }
+        orphans[part]?.append(content)
+        return true
+      }
       if unopened[part] != nil {
         openFile(part)
         if parts[part] == nil, unopened[part]?.since_us == nil { unopened[part]?.since_us = content.firstArrival_us }
@@ -265,11 +312,15 @@ package final class FootageWriter: Sendable {
         }
         try append(content, to: part, state)
         parts[part]?.dirty = true
+        parts[part]?.uncommitted.append(content)
         return true
       } catch {
-        if state.failingSince_us == nil {
+        let reason = error as? VaultError ?? VaultError("seal", part, "\(error)")
+        if reason.number == EIO {
+          broken[part] = reason
+          orphans[part] = open.uncommitted + (content.kind == .close ? [] : [content])
+        } else if state.failingSince_us == nil {
           state.failingSince_us = content.firstArrival_us
-          let reason = error as? VaultError ?? VaultError("seal", part, "\(error)")
           outcome(.failing(part: part, reason))
         }
         return false
@@ -292,23 +343,46 @@ package final class FootageWriter: Sendable {
     private mutating func commit() {
       for (part, content) in unclosed { close(part, content) }
       var failed: Set<String> = []
+      // All are begun before the first is waited for: docs/design/durability.md.
+      for open in parts.values where open.dirty { open.writer.file.beginWriting() }
       for (part, open) in parts where open.dirty {
         do throws(VaultError) {
           try open.writer.file.flush()
           parts[part]?.dirty = false
+          parts[part]?.uncommitted = []
+          parts[part]?.committed = (open.writer.chain.nextIndex, open.writer.chain.head, open.writer.file.length)
         } catch {
           failed.insert(part)
-          outcome(.failing(part: part, error))
+          giveUp(part, open, error)
         }
       }
+      for (part, error) in broken where !failed.contains(part) {
+        failed.insert(part)
+        if let open = parts[part] { giveUp(part, open, error) }
+      }
+      broken.removeAll()
       let done = uncommitted.filter { !failed.contains($0.part) }
-      uncommitted.removeAll { !failed.contains($0.part) }
+      uncommitted.removeAll()
       if !done.isEmpty { outcome(.committed(done)) }
       for end in closing where !failed.contains(end.part) {
         parts[end.part] = nil
         outcome(.closed(part: end.part, chunkCount: end.chunkCount, head: end.head, file_bytes: end.file_bytes))
       }
-      closing.removeAll { !failed.contains($0.part) }
+      closing.removeAll()
+    }
+
+    /// A flush failed: the kernel may have dropped what it could not write, and a second flush would lie about it.
+    ///
+    /// The file is left behind at its last commit; what came after goes into a continuation.
+    private mutating func giveUp(_ part: String, _ open: OpenPart, _ error: VaultError) {
+      parts[part] = nil
+      volumes.failed(open.path)
+      lastHeads[part] = open.committed.head
+      if orphans[part] == nil { orphans[part] = open.uncommitted.filter { $0.kind != .close } }
+      outcome(.broken(part: part, error))
+      outcome(
+        .closed(
+          part: part, chunkCount: open.committed.count, head: open.committed.head, file_bytes: open.committed.length))
     }
   }
 }
@@ -317,7 +391,7 @@ extension FootageCommand {
   fileprivate var weight_bytes: Int {
     switch self {
     case .append(_, let content), .close(_, let content): content.plaintext.count + 256
-    case .open, .resume: 1024
+    case .open, .resume, .abandon: 1024
     }
   }
 }

@@ -53,7 +53,7 @@ struct FootageWriterTests {
         case .opened: list.append("opened")
         case .committed(let chunks): list.append("committed \(chunks.count)")
         case .closed(_, let count, _, _): list.append("closed \(count)")
-        case .failing, .mended: list.append("failing")
+        case .failing, .mended, .broken: list.append("failing")
         }
       }
     }
@@ -72,9 +72,9 @@ struct FootageWriterTests {
     let whole = try Directories.read(path, limit: 1 << 20)
     let chunk = ChunkHeader.fixedLength + 900 + ChunkHeader.tagLength
     let start = whole.count - 2 * chunk
-    for length in stride(from: start, through: whole.count, by: 13) {
+    for length in start...whole.count {
       let copy = folder.path + "/cut-\(length).plm"
-      try Directories.replace(copy, with: Array(whole[..<length]))
+      #expect(FileManager.default.createFile(atPath: copy, contents: Data(whole[..<length])))
       let recovered = try PartRecovery.recover(copy, part: part, key: key)
       let kept = start + (length - start) / chunk * chunk
       #expect(recovered.length == Int64(kept))

@@ -162,7 +162,7 @@ struct RecordingMachineTests {
     let again = machine.closed()
     let after = machine.connected(at: at(14))
     #expect(!before && !between && closed && !again && after == .refuse)
-    let part = machine.dayEnded()
+    let part = machine.nextPart()
     let epoch = machine.epoch
     #expect(part == nil && epoch == 1)
   }
@@ -171,7 +171,7 @@ struct RecordingMachineTests {
     var machine = RecordingMachine(resumingPart: 3, lastEpoch: 7, lastPacket: at(100))
     let joined = machine.connected(at: at(130))
     #expect(joined == .begin(epoch: 8, after: .init(from: at(100), to: at(130), cause: .serverRestart)))
-    let part = machine.dayEnded()
+    let part = machine.nextPart()
     #expect(part == 4)
   }
 

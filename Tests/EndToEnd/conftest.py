@@ -97,10 +97,13 @@ class World:
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
         self.clip = self.make_clip()
         self.log = open(self.scratch / "server.log", "w")
-        self.server = subprocess.Popen(
-            [str(PROGRAM), "serve", "--supervised"], env=self.environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
+        self.start_server()
         until(self.is_up, 60)
         self.furnish()
+
+    def start_server(self):
+        self.server = subprocess.Popen(
+            [str(PROGRAM), "serve", "--supervised"], env=self.environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
 
     def make_clip(self):
         clip = self.scratch / "clip.ts"

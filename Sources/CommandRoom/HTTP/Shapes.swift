@@ -83,6 +83,8 @@ struct WallShape: Encodable {
     var threatGround: String?
     var watchers: Int
     var overdue: Bool
+    /// What the camera sends is not being written now.
+    var notRecorded: Bool
   }
 
   struct Alarm: Encodable {
@@ -107,10 +109,13 @@ struct WallShape: Encodable {
   var warnings: [Warning]
   /// Why nothing is erased, where the sweeper asks.
   var sweeperStopped: String?
+  /// What is wrong with the footage's disks, where something is.
+  var storage: String?
 
   init(_ wall: WallState) {
     ingestConnected = wall.ingestConnected
     sweeperStopped = wall.sweeperStopped
+    storage = wall.storage
     warnings = wall.warnings.map {
       Warning(recording: $0.recording.rawValue, reference: $0.reference, term: $0.termDay.description)
     }
@@ -120,7 +125,8 @@ struct WallShape: Encodable {
         serviceName: card.serviceName, camera: card.camera.rawValue, agent: card.agent,
         matricule: card.matricule, reference: card.reference, openedAt: APITime.text(card.openedAt),
         streaming: card.streaming, threat: card.threat?.ground.rawValue,
-        threatGround: card.threat?.ground.french, watchers: card.watchers, overdue: card.overdue)
+        threatGround: card.threat?.ground.french, watchers: card.watchers, overdue: card.overdue,
+        notRecorded: card.notRecorded)
     }
     alarms = wall.alarms.map { alarm in
       Alarm(

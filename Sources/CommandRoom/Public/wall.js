@@ -97,6 +97,7 @@ function show(state) {
 
 function showNotices(state) {
   const texts = state.warnings.map((w) => `Procédure ${w.reference} : l'enregistrement ${w.recording} sera effacé le ${w.term} et n'est pas conservé · will be erased`);
+  if (state.storage) texts.unshift(`Disques : ${state.storage}`);
   if (state.sweeperStopped) texts.unshift(`Effacement arrêté : ${state.sweeperStopped}`);
   const section = $('#notices');
   if (section.dataset.shown === texts.join('\n')) return;
@@ -159,8 +160,9 @@ class Tile {
     this.incident = incident;
     const e = this.element;
     e.classList.toggle('threat', Boolean(incident.threat));
+    e.classList.toggle('not-recorded', incident.notRecorded);
     $('.agent', e).textContent = `${incident.agent} (${incident.matricule})`;
-    const parts = [incident.camera, `depuis ${legalTime(incident.openedAt)}`, incident.streaming ? 'enregistre' : 'liaison perdue, en attente'];
+    const parts = [incident.camera, `depuis ${legalTime(incident.openedAt)}`, incident.notRecorded ? 'NON ENREGISTRÉ · not being recorded' : incident.streaming ? 'enregistre' : 'liaison perdue, en attente'];
     if (incident.reference) parts.push(`intervention ${incident.reference}`);
     parts.push(`${incident.watchers} consultation(s)`);
     if (incident.overdue) parts.push('ouvert depuis plus de 4 h : à confirmer ou à clore');

@@ -6,8 +6,11 @@ package struct LiveMachine: ~Copyable, Sendable {
   package enum State: Equatable, Sendable {
     /// Recording, no threat declared: nobody watches. Becomes `open` or `over`.
     case dark
-    /// Recording, a threat declared. Becomes `dark` or `over`.
+    /// Recording, a threat declared. Becomes `dark`, `suspended` or `over`.
     case open(ThreatEntry)
+    /// A threat declared, and what the camera sends has not been written for longer than the regime bears: nobody
+    /// watches what is not recorded. Becomes `open`, `dark` or `over`.
+    case suspended(ThreatEntry)
     /// The recording is closed, or its close is decided: never live again.
     case over(ThreatEntry?)
   }
@@ -30,7 +33,7 @@ package struct LiveMachine: ~Copyable, Sendable {
   package var threat: ThreatEntry? {
     switch state {
     case .dark: nil
-    case .open(let threat): threat
+    case .open(let threat), .suspended(let threat): threat
     case .over(let threat): threat
     }
   }
@@ -49,9 +52,30 @@ package struct LiveMachine: ~Copyable, Sendable {
 
   /// The declaration was ended. A no-op where another is open, or none.
   package mutating func threatEnded(_ id: ThreatID) -> Action {
-    guard case .open(let threat) = state, threat.id == id else { return .none }
-    state = .dark
+    switch state {
+    case .open(let threat) where threat.id == id:
+      state = .dark
+      return .end
+    case .suspended(let threat) where threat.id == id:
+      state = .dark
+      return .none
+    default: return .none
+    }
+  }
+
+  /// What is sent has not been written for longer than the regime bears. A no-op where nobody may watch anyway.
+  // P2.
+  package mutating func recordingFailed() -> Action {
+    guard case .open(let threat) = state else { return .none }
+    state = .suspended(threat)
     return .end
+  }
+
+  /// It is written again.
+  package mutating func recordingMended() -> Action {
+    guard case .suspended(let threat) = state else { return .none }
+    state = .open(threat)
+    return .begin
   }
 
   /// The recording was closed, or its close decided.
@@ -63,6 +87,9 @@ package struct LiveMachine: ~Copyable, Sendable {
     case .open(let threat):
       state = .over(threat)
       return .end
+    case .suspended(let threat):
+      state = .over(threat)
+      return .none
     case .over: return .none
     }
   }

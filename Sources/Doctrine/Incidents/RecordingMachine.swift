@@ -28,7 +28,7 @@ package struct RecordingMachine: ~Copyable, Sendable {
   package private(set) var state: State
   /// Arrival of the last packet, or the last moment known.
   package private(set) var lastPacket: UTCTime
-  /// 1, 2, ...: a part for each local day.
+  /// 1, 2, ...: a part for each local day, and for each disk that failed.
   package private(set) var part: Int
 
   /// A recording that begins; its first connection has no gap before it.
@@ -86,8 +86,9 @@ package struct RecordingMachine: ~Copyable, Sendable {
     state = .paused(lastEpoch: epoch, cause: cause)
   }
 
-  /// Local midnight: returns the number of the part that goes on; nil where the recording is closed.
-  package mutating func dayEnded() -> Int? {
+  /// Local midnight came, or the disk failed: returns the number of the part that goes on; nil where the recording is
+  /// closed.
+  package mutating func nextPart() -> Int? {
     if case .closed = state { return nil }
     part += 1
     return part

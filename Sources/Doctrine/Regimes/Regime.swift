@@ -20,6 +20,8 @@ package struct Regime: Equatable, Sendable, Codable {
   package var camerasCounted: Bool
   /// An extraction names the agent and the service that ask for it (R241-2, 7°).
   package var asksRequester: Bool
+  /// Seconds for which a picture may be relayed, marked NON ENREGISTRÉ, while the server cannot write it (P2).
+  package var unrecordedLive_s: Int64 { 60 }
   /// What a wearer may say is under way that keeps a recording from being started (REC-7).
   package var inhibitedBy: CameraStanding? {
     switch name {

@@ -118,6 +118,8 @@ package struct ActObject: Equatable, Sendable {
   /// Whom an accreditation is given to.
   package var beneficiary: AgentID?
   package var camera: CameraStanding
+  /// False where what the camera sends has not been written for longer than the regime bears.
+  package var isRecorded = true
 
   package init(
     service: ServiceID, regime: Regime, phase: RecordingPhase = .none, live: LiveAuthorization? = nil,

@@ -157,6 +157,11 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
     return refusal(
       "recording-closed", articles.live,
       "la caméra n'enregistre pas ; le direct n'existe que pendant un enregistrement. (The camera is not recording.)")
+  case (.watchLive, _) where !object.isRecorded:
+    return refusal(
+      "not-recorded", articles.live,
+      "le serveur n'arrive plus à enregistrer cette caméra ; le direct reprendra avec l'enregistrement. (Not being recorded: no live.)"
+    )
   case (.watchLive, _) where object.live == nil:
     return refusal(
       "no-threat", articles.live,

@@ -54,7 +54,13 @@ package enum RightsMatrix {
           var object = object
           object.live = LiveAuthorization(recordingIsOpen: true, openThreat: threat ? ThreatID("t") : nil)
           return ("\(phase.rawValue)\(threat ? ", threat" : "")", object)
-        }
+        } + [
+          {
+            var object = object
+            object.isRecorded = false
+            return ("\(phase.rawValue), not recorded", object)
+          }()
+        ]
       case .consult where [.closed, .held, .heldPastTerm].contains(phase),
         .extract where [.closed, .held, .heldPastTerm].contains(phase):
         let names = [nil] + WearerReason.allCases.map(\.rawValue) + ExtractionReason.allCases.map(\.rawValue)
@@ -168,6 +174,7 @@ package enum RightsMatrix {
       "preventing-imminent-harm": "prévention d'atteintes", "helping-persons": "secours",
       "faithful-report": "compte rendu", "issued": "perçue", "not-issued": "non perçue", "disabled": "désactivée",
       "search": "fouille", "medical-secret": "secret médical", "themselves": "soi-même",
+      "not recorded": "non enregistré",
       "somebody else": "une autre personne",
     ]
     return state.split(separator: ",").map { part in

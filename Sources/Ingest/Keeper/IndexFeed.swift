@@ -27,15 +27,26 @@ final class IndexFeed: Sendable {
     var parts: [String: Part] = [:]
     var failing: Set<String> = []
     var lastHeads_us: Int64 = 0
+    var worstLag_us: Int64 = 0
   }
 
   private let state = Mutex(State())
   private let spool: EventSpool
+  private let clock: @Sendable () -> UTCTime
   private let logger: Logger
 
-  init(spool: EventSpool, logger: Logger) {
+  init(spool: EventSpool, clock: @escaping @Sendable () -> UTCTime, logger: Logger) {
     self.spool = spool
+    self.clock = clock
     self.logger = logger
+  }
+
+  /// The longest time from a packet to its being durable since the last call, and what is not being written now.
+  func takeStatus() -> (worstLag_us: Int64, failing: [RecordingID]) {
+    state.withLock { state in
+      defer { state.worstLag_us = 0 }
+      return (state.worstLag_us, state.failing.compactMap { state.parts[$0]?.recording })
+    }
   }
 
   func register(_ part: PartOpened) {
@@ -53,7 +64,7 @@ final class IndexFeed: Sendable {
         opened: nil, recording: recording, indexer: SegmentIndexer(part: part, recording: recording),
         skip: indexed)
     }
-    committed(chunks)
+    committed(chunks, areNew: false)
   }
 
   /// The part is the last of its recording: its close is the incident's.
@@ -66,7 +77,7 @@ final class IndexFeed: Sendable {
     case .opened(let part, _):
       if let opened = state.withLock({ $0.parts[part]?.opened }) { spool.append(.partOpened(opened)) }
     case .committed(let chunks):
-      committed(chunks)
+      committed(chunks, areNew: true)
     case .closed(let part, let count, let head, let length):
       let ended = state.withLock { $0.parts.removeValue(forKey: part) }
       guard var ended else { return }
@@ -78,19 +89,28 @@ final class IndexFeed: Sendable {
     case .failing(let part, let error):
       let first = state.withLock { $0.failing.insert(part).inserted }
       if first { logger.error("footage cannot be written", metadata: ["part": "\(part)", "error": "\(error)"]) }
+    case .broken(let part, let error):
+      _ = state.withLock { $0.failing.remove(part) }
+      logger.critical(
+        "a disk failed under a recording: it goes on in another file",
+        metadata: ["part": "\(part)", "error": "\(error)"])
     case .mended(let part):
       state.withLock { _ = $0.failing.remove(part) }
       logger.notice("footage is written again", metadata: ["part": "\(part)"])
     }
   }
 
-  private func committed(_ chunks: [CommittedChunk]) {
+  private func committed(_ chunks: [CommittedChunk], areNew: Bool) {
     var events: [IngestEvent] = []
+    let now_us = clock().microseconds
     state.withLock { state in
       for chunk in chunks {
         guard var part = state.parts[chunk.part] else { continue }
         let index = Int64(chunk.header.index)
         guard index >= part.skip else { continue }
+        if areNew, chunk.header.kind == .media {
+          state.worstLag_us = max(state.worstLag_us, now_us - chunk.header.firstArrival_us)
+        }
         if let segment = part.indexer.committed(
           chunk.header, fileOffset: chunk.fileOffset, head: chunk.head)
         {

@@ -23,6 +23,7 @@ struct KeeperLink: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await followDirectives() }
       group.addTask { await sendEvents() }
+      group.addTask { await sendStatus() }
     }
   }
 
@@ -50,6 +51,14 @@ struct KeeperLink: Sendable {
       // from recording. Live ends: its authorisation can no longer be withdrawn.
       loop.post(.allLiveEnds)
       try? await Task.sleep(for: Self.retry)
+    }
+  }
+
+  private func sendStatus() async {
+    while !Task.isCancelled {
+      // An answer that does not come says nothing new: the stream of directives tells of the keeper's absence.
+      _ = try? await client.call(.status(loop.takeStatus()))
+      try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
     }
   }
 

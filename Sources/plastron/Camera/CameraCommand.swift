@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import SRT
+import Synchronization
 
 /// A simulated camera: real libsrt, real time, a clip that loops with continuous time stamps.
 struct CameraCommand: ParsableCommand {
@@ -20,6 +21,8 @@ struct CameraCommand: ParsableCommand {
   @Flag(help: "Essai de liaison : ni enregistré ni relayé.") var linkTest = false
   @Flag(help: "Rappelle quand la liaison se perd.") var reconnect = false
   @Option(help: "Y écrire aussi ce qui est envoyé.") var sent: String?
+  @Option(help: "Y écrire quand combien était envoyé : une ligne JSON par 100 ms (us, bytes, connection).") var sentLog:
+    String?
   @Option(help: "Identifiant de flux tel quel, au lieu de celui des options.") var streamId: String?
   @Flag(help: "Envoie le fichier tel quel, une fois, sans le lire (raw bytes, as they are).") var raw = false
   @Flag(help: "Envoie les paquets avec l'ordre imposé, comme ffmpeg.") var inOrder = false
@@ -31,6 +34,7 @@ struct CameraCommand: ParsableCommand {
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGTERM) { _ in CameraCommand.isSwitchedOff.store(true, ordering: .relaxed) }
     if supervised {
       Thread.detachNewThread {
         var byte: UInt8 = 0
@@ -46,11 +50,13 @@ struct CameraCommand: ParsableCommand {
       return
     }
     var clip = try LoopingClip(bytes)
-    let record = try sent.map { path -> FileHandle in
+    func file(_ path: String) throws -> FileHandle {
       guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
       else { throw Complaint(description: "cannot write \(path)") }
       return file
     }
+    let record = try sent.map(file)
+    var log = SentLog(file: try sentLog.map(file))
     let start = Date()
     var total = 0
     var connections = 0
@@ -60,7 +66,7 @@ struct CameraCommand: ParsableCommand {
           CallOptions(host: host, port: port, streamID: identifier, passphrase: try passphrase()))
         connections += 1
         FileHandle.standardError.write(Data("connected\n".utf8))
-        total += try send(&clip, socket, start, record)
+        total += try send(&clip, socket, start, record, &log)
       } catch {
         FileHandle.standardError.write(Data("\(error)\n".utf8))
         if !reconnect { throw Complaint(description: "\(error)") }
@@ -89,7 +95,12 @@ struct CameraCommand: ParsableCommand {
     throw SRTError(operation: "passphrase", code: 0, message: "--passphrase-file or PLASTRON_PASSPHRASE is needed")
   }
 
-  private func isOver(_ start: Date) -> Bool { seconds > 0 && Date().timeIntervalSince(start) >= seconds }
+  private func isOver(_ start: Date) -> Bool {
+    Self.isSwitchedOff.load(ordering: .relaxed) || seconds > 0 && Date().timeIntervalSince(start) >= seconds
+  }
+
+  /// Set by SIGTERM: the camera stops sending and lets its buffer run empty.
+  private static let isSwitchedOff = Atomic<Bool>(false)
 
   /// Sends any bytes, a message every few milliseconds: what a faulty or hostile camera would.
   private func sendRaw(_ bytes: [UInt8]) throws {
@@ -106,9 +117,10 @@ struct CameraCommand: ParsableCommand {
 
   /// Sends in real time until the time is over or the link is lost; returns the bytes handed to the transport.
   private func send(
-    _ clip: inout LoopingClip, _ socket: borrowing SRTSocket, _ start: Date, _ record: FileHandle?
+    _ clip: inout LoopingClip, _ socket: borrowing SRTSocket, _ start: Date, _ record: FileHandle?, _ log: inout SentLog
   ) throws -> Int {
     let began = Date()
+    log.connected()
     var base_90k: Int64?
     var sent = 0
     while !isOver(start) {
@@ -127,6 +139,7 @@ struct CameraCommand: ParsableCommand {
         throw error
       }
       record?.write(Data(message))
+      log.sent(message.count)
       sent += message.count
       if let due {
         let base = base_90k ?? due
@@ -139,4 +152,33 @@ struct CameraCommand: ParsableCommand {
     for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
     return sent
   }
+}
+
+/// When how much had been handed to the transport: what a test of losses measures against.
+struct SentLog {
+  let file: FileHandle?
+  private var bytes = 0
+  private var connection = 0
+  private var last_us: Int64 = 0
+
+  init(file: FileHandle?) { self.file = file }
+
+  mutating func connected() {
+    connection += 1
+    write(now_us())
+  }
+
+  mutating func sent(_ count: Int) {
+    guard file != nil else { return }
+    bytes += count
+    let now = now_us()
+    if now - last_us >= 100_000 { write(now) }
+  }
+
+  private mutating func write(_ now: Int64) {
+    last_us = now
+    file?.write(Data("{\"us\":\(now),\"bytes\":\(bytes),\"connection\":\(connection)}\n".utf8))
+  }
+
+  private func now_us() -> Int64 { Int64(Date().timeIntervalSince1970 * 1_000_000) }
 }

@@ -3,20 +3,21 @@ import Identity
 import Logging
 import Postgres
 import Registry
+import Synchronization
 import Vault
 
 /// A private PostgreSQL in the data folder, reachable only through a Unix socket there.
 ///
 /// The default wherever no database is configured. PostgreSQL refuses to run as root: started by root it runs as
 /// the `postgres` user, who must be able to enter the data folder.
-final class EmbeddedPostgres {
+final class EmbeddedPostgres: Sendable {
   struct Failure: Error, CustomStringConvertible { var description: String }
 
   private let folder: String
   private let socketFolder: String
   private let keysFolder: String
   private let logger: Logger
-  private var server: Process?
+  private let server = Mutex<Process?>(nil)
 
   init(_ settings: Settings, logger: Logger) {
     folder = settings.dataFolder + "/postgres/data"
@@ -39,12 +40,25 @@ final class EmbeddedPostgres {
     let isNew = !FileManager.default.fileExists(atPath: folder + "/PG_VERSION")
     if isNew { try make(programs) }
     try serve(programs)
-    try await waitUntilReady()
+    try await waitUntilReady(programs)
     try await makeRoles(andDatabase: isNew)
   }
 
+  /// Starts it anew whenever it ends, until the task is cancelled.
+  func keep() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: .milliseconds(250))
+      guard !Task.isCancelled, server.withLock({ $0?.isRunning }) == false else { continue }
+      logger.critical("the embedded PostgreSQL ended and is started anew")
+      do { try serve(try Self.programs()) } catch {
+        logger.critical("the embedded PostgreSQL cannot be started", metadata: ["error": "\(error)"])
+        try? await Task.sleep(for: .seconds(2))
+      }
+    }
+  }
+
   func stop() {
-    guard let server, server.isRunning else { return }
+    guard let server = server.withLock({ $0 }), server.isRunning else { return }
     kill(server.processIdentifier, SIGINT)  // fast shutdown
     server.waitUntilExit()
   }
@@ -108,7 +122,7 @@ final class EmbeddedPostgres {
     server.standardInput = FileHandle.nullDevice
     server.standardOutput = FileHandle.nullDevice
     try server.run()
-    self.server = server
+    self.server.withLock { $0 = server }
   }
 
   private func runningPostmaster() -> pid_t? {
@@ -128,13 +142,22 @@ final class EmbeddedPostgres {
     return "host=\(socketFolder) dbname=postgres user=postgres password=\(password) connect_timeout=2"
   }
 
-  private func waitUntilReady() async throws {
+  /// Starts of a server that ends at once: the one before may be dead and not yet reaped, and keep its lock.
+  private static let starts = 20
+
+  private func waitUntilReady(_ programs: String) async throws {
     let conninfo = try superuser()
+    var starts = 1
     for _ in 0..<150 {
       let pool = Pool(conninfo: conninfo, connections: 1)
       defer { pool.close() }
       if await pool.answers() { return }
-      guard server?.isRunning ?? false else { break }
+      if !server.withLock({ $0?.isRunning ?? false }) {
+        guard starts < Self.starts else { break }
+        starts += 1
+        try await Task.sleep(for: .milliseconds(500))
+        try serve(programs)
+      }
       try await Task.sleep(for: .milliseconds(200))
     }
     throw Failure(description: "the embedded PostgreSQL in \(folder) does not answer")

@@ -44,6 +44,8 @@ final class Supervisor: Sendable {
     }
     defer { database?.stop() }
     let secret = url ?? ""
+    let keeping = database.map { database in Task { await database.keep() } }
+    defer { keeping?.cancel() }
     await withTaskGroup(of: Void.self) { group in
       for role in ["keeper", "ingest", "console"] {
         group.addTask { await self.keep(role, databaseURL: role == "keeper" ? secret : nil) }
