@@ -43,7 +43,7 @@ package struct ConsoleService: Sendable {
       group.addTask { try await listen(people, "console.host, console.port", settings.host, settings.port) }
       group.addTask { try await listen(cameras, "device.host, device.port", settings.deviceHost, settings.devicePort) }
       group.addTask { await follow(wall, hub, readings) }
-      group.addTask { for await viewing in readings.ended { _ = try? await keeper.call(.leave(viewing)) } }
+      group.addTask { await tellEnds(of: readings, hub) }
       group.addTask {
         while !Task.isCancelled {
           try? await Task.sleep(for: .seconds(5))
@@ -89,6 +89,22 @@ package struct ConsoleService: Sendable {
     }
   }
 
+  /// Tells the keeper of every view that ended; a keeper that is back has ended those of before itself.
+  private func tellEnds(of readings: Readings, _ hub: LiveHub) async {
+    for await end in readings.ended {
+      if let recording = end.live { await hub.left(end.viewing, recording) }
+      for _ in 0..<Self.tries {
+        do throws(Problem) {
+          _ = try await keeper.call(.leave(end.viewing))
+          break
+        } catch { try? await Task.sleep(for: .milliseconds(300)) }
+      }
+    }
+  }
+
+  /// Times that an end is told: the journal may be away for a moment.
+  private static let tries = 20
+
   /// Follows the keeper. Without it the wall is empty and nothing is live: nobody could withdraw a right.
   private func follow(_ wall: WallHub, _ hub: LiveHub, _ readings: Readings) async {
     while !Task.isCancelled {
@@ -107,6 +123,7 @@ package struct ConsoleService: Sendable {
       }
       wall.publish(nil)
       await hub.keepOnly([])
+      readings.cutAll()
       try? await Task.sleep(for: .milliseconds(300))
     }
   }

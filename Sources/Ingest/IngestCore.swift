@@ -206,7 +206,7 @@ final class IngestCore {
       return
     }
     if case .refused(let refusal) = admission.opening(attempt.identifier.context, at: clocks.wall()) {
-      refuse(attempt, admission, refusal.code, refusal.sentence + " [\(refusal.article)]")
+      refuse(attempt, admission, refusal.code, refusal.sentence + " [\(refusal.article)]", refusal.article)
       return
     }
     guard let agent = admission.issuedTo else { return }
@@ -307,6 +307,7 @@ final class IngestCore {
             kind: .gap, epoch: epoch, firstArrival_us: note.from_us, lastArrival_us: note.to_us,
             plaintext: note.encoded)))
     }
+    if wall >= recording.current.dayEnd { turnDay(state, recording) }
     submit(
       .append(
         part: recording.current.part.rawValue,
@@ -334,12 +335,15 @@ final class IngestCore {
     logger.info("stream opened", metadata: ["connection": "\(id)"])
   }
 
-  private func refuse(_ attempt: PendingAttempt, _ admission: CameraAdmission, _ code: String, _ reason: String) {
+  private func refuse(
+    _ attempt: PendingAttempt, _ admission: CameraAdmission, _ code: String, _ reason: String,
+    _ article: String? = nil
+  ) {
     spool.append(
       .refused(
         RefusalEntry(
           at: clocks.wall(), camera: admission.camera.rawValue, service: admission.service,
-          peer: attempt.peer, code: code, sentence: reason, proven: true)))
+          peer: attempt.peer, code: code, sentence: reason, article: article, proven: true)))
   }
 
   /// A connection is over: what it delivered is handed over, then the incident is told.
@@ -409,7 +413,10 @@ final class IngestCore {
       }
     }
     for (camera, state) in cameras {
-      if let recording = state.recording, wall >= recording.current.dayEnd { turnDay(state, recording) }
+      // While nobody sends the day is not turned: the gap belongs to the part before, and is written when it ends.
+      if let recording = state.recording, wall >= recording.current.dayEnd, case .receiving = recording.machine.state {
+        turnDay(state, recording)
+      }
       if let (incident, cause) = state.machine.timePassed(at: now) {
         finish(state, camera, incident, cause, by: nil, poll, at: now)
       }

@@ -14,10 +14,9 @@ extension Keeper {
   package func answer(_ request: AdminRequest, by user: String) async throws -> AdminReply {
     let actor = Actor(.localAdministrator, name: "administrator:\(user.prefix(64))")
     do {
-      if case .refused(let refusal) = try may(actor, request.call.act, anyObject(), at: clock()) {
-        throw Problem(refusal)
-      }
-      var facts: [String: CanonicalJSON] = ["socket": .string("administrator")]
+      let decision = may(actor, request.call.act, try object(of: request.call), at: clock())
+      if case .refused(let refusal) = decision { throw Problem(refusal) }
+      var facts = Self.facts(of: decision)
       if request.call != .status {
         facts["reason"] = .string(
           try words(request.reason ?? "", "Le motif (--reason, ou PLASTRON_REASON)", upTo: 300))
@@ -47,12 +46,25 @@ extension Keeper {
           sentence:
             "Refusé : cet acte se fait sur la machine du serveur (plastron admin). (Only on the server's machine.)"))
     }
-    let basis = try await allow(person, call.act, try object(in: service))
+    let basis = try await allow(person, call.act, try object(of: call, in: service))
     return try await carryOut(call, by: person.account.name, facts: facts(of: person, basis))
   }
 
-  private func anyObject() throws -> ActObject {
-    ActObject(service: ServiceID(""), regime: Regime.all[0])
+  /// What an act is done to: a service's, or nobody's where it is the machine's.
+  private func object(of call: AdminCall) throws -> ActObject {
+    guard let service = try service(of: call) else {
+      return ActObject(service: ServiceID(""), regime: Regime.all[0])
+    }
+    return try object(of: call, in: service)
+  }
+
+  private func object(of call: AdminCall, in service: ServiceID) throws -> ActObject {
+    var object = try object(in: service)
+    if case .enrolCamera = call, let limit = services[service]?.authorisedCameras {
+      // Those whose entry is being written count too.
+      object.camerasLeft = limit - cameras.values.count { $0.service == service } - enrolling[service, default: 0]
+    }
+    return object
   }
 
   /// The service that an act concerns; nil for those of the machine.
@@ -202,18 +214,31 @@ extension Keeper {
       try await scribe.write(
         .modification, "camera.returned", author: author, service: known.service,
         who.merging(["camera": .string(camera.rawValue)]) { $1 })
-      try await withdraw(camera, by: author, who)
-      try await store.returnCamera(camera, at: now)
+      // The ingest first: a camera that calls again while its incident is closed finds itself returned.
       cameras[camera]?.issuedTo = nil
       if let updated = cameras[camera] { publish(updated) }
+      try await withdraw(camera, by: author, who)
+      do { try await store.returnCamera(camera, at: now) } catch {
+        cameras[camera] = known
+        publish(known)
+        throw error
+      }
       return .done
     case .setCamera(let camera, let enabled):
       guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
       try await scribe.write(
         .modification, enabled ? "camera.enabled" : "camera.disabled", author: author, service: known.service,
         who.merging(["camera": .string(camera.rawValue)]) { $1 })
-      if !enabled { try await withdraw(camera, by: author, who) }
-      try await store.setCamera(camera, enabled: enabled)
+      if !enabled {
+        cameras[camera]?.enabled = false
+        if let updated = cameras[camera] { publish(updated) }
+        try await withdraw(camera, by: author, who)
+      }
+      do { try await store.setCamera(camera, enabled: enabled) } catch {
+        cameras[camera]?.enabled = known.enabled
+        publish(known)
+        throw error
+      }
       cameras[camera]?.enabled = enabled
       if let updated = cameras[camera] { publish(updated) }
       return .done
@@ -327,16 +352,6 @@ extension Keeper {
     _ id: CameraID, model: String, in service: ServiceEntry, by author: String, _ who: [String: CanonicalJSON],
     at now: UTCTime
   ) async throws -> AdminReply {
-    if let limit = service.authorisedCameras {
-      // Those whose entry is being written count too.
-      let count = cameras.values.count { $0.service == service.id } + enrolling[service.id, default: 0]
-      guard count < limit else {
-        throw Problem(
-          409, "too-many-cameras", "Caméra refusée (Refused)",
-          "Le service a \(count) caméras pour \(limit) autorisées : une de plus demande un nouvel arrêté. [CSI R241-8 II, R241-18 III]",
-          article: "CSI R241-8 II")
-      }
-    }
     guard cameras[id] == nil else {
       throw Problem(409, "exists", "Déjà enrôlée (Exists)", "Une caméra porte déjà ce nom.")
     }

@@ -164,7 +164,12 @@ extension Keeper {
         "Le régime vient de changer : recommencez. (Start again.)")
     }
     services[service]?.regime = next
-    let shortened = try await store.setRegime(of: service, next)
+    let shortened: Int
+    do { shortened = try await store.setRegime(of: service, next) } catch {
+      // What the register did not take is not in force.
+      if services[service]?.regime == next { services[service]?.regime = current }
+      throw error
+    }
     for camera in cameras.values where camera.service == service { publish(camera) }
     if current.liveSound != next.liveSound {
       // LIVE-8: running sound is cut; a viewer who joins anew has the new regime's.

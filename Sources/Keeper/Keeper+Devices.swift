@@ -70,9 +70,9 @@ extension Keeper {
         409, "no-incident", "Aucun incident (No incident)",
         "Cette caméra n'a pas d'incident ouvert. (This camera has no open incident.)")
     }
-    try await device(.closeIncident, incident)
+    let facts = try await device(.closeIncident, incident)
     try await requestClose(
-      incident.entry.id, .closedByWearer, by: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)")
+      incident.entry.id, .closedByWearer, by: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)", facts: facts)
     return .done
   }
 
@@ -82,17 +82,18 @@ extension Keeper {
         409, "no-incident", "Aucun incident (No incident)",
         "Cette caméra n'a pas d'incident ouvert : lancez l'enregistrement d'abord. (Start recording first.)")
     }
-    try await device(.declareThreat, incident)
+    let facts = try await device(.declareThreat, incident)
     guard incident.threat == nil else { return .done }
     try await declare(
       ground, incident: incident.entry.id, origin: .wearer,
-      author: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)", reason: nil)
+      author: "wearer:\(incident.agent?.matricule ?? camera.id.rawValue)", reason: nil, facts: facts)
     return .done
   }
 
   /// The wearer's own acts rest on the text, not on an accreditation; the doctrine is asked all the same.
-  func device(_ act: Act, _ incident: ActiveIncident) async throws {
-    guard case .refused(let refusal) = may(Actor(.device), act, try object(incident), at: clock()) else { return }
+  func device(_ act: Act, _ incident: ActiveIncident) async throws -> [String: CanonicalJSON] {
+    let decision = may(Actor(.device), act, try object(incident), at: clock())
+    guard case .refused(let refusal) = decision else { return Self.facts(of: decision) }
     try await scribe.write(
       .modification, "\(act.rawValue).refused", author: "camera:\(incident.entry.camera)",
       service: incident.entry.service,

@@ -29,6 +29,11 @@ extension Keeper: ErasureSteps {
 
   /// Erases what is due today in legal time, where the clock can be trusted; and what the law orders, always.
   func sweep(orderedOnly: Bool = false) async throws -> SweepReport {
+    // What a pass has erased is erased, whatever becomes of the call that asked for the pass.
+    try await Scribe.beside { try await pass(orderedOnly: orderedOnly) }
+  }
+
+  private func pass(orderedOnly: Bool) async throws -> SweepReport {
     guard !sweeper.isRunning else { throw Problem.unavailable("L'effaceur") }
     sweeper.isRunning = true
     defer { sweeper.isRunning = false }
@@ -133,15 +138,13 @@ extension Keeper: ErasureSteps {
     for row in try await store.dueParts(on: day, limit: limit) {
       let order = try await store.legalErasure(of: row.recording).flatMap { $0.confirmedBy == nil ? nil : $0 }
       // RET-5, RET-6: the doctrine is asked before anything is lost, for each.
-      if order == nil {
-        var object = try object(in: row.service)
-        // Begun before a stop, it is only finished: its key is gone.
-        let isDue = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) || row.keyName == nil
-        object.phase = isDue ? .due : .closed
-        if case .refused(let refusal) = may(Actor(.sweeper), .eraseAtTerm, object, at: clock()) {
-          logger.error("not erased", metadata: ["part": "\(row.part)", "code": "\(refusal.code)"])
-          continue
-        }
+      var object = try object(in: row.service)
+      // Begun before a stop, it is only finished: its key is gone.
+      let isDue = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) || row.keyName == nil
+      object.phase = order != nil ? .ordered : isDue ? .due : .closed
+      if case .refused(let refusal) = may(Actor(.sweeper), .eraseAtTerm, object, at: clock()) {
+        logger.error("not erased", metadata: ["part": "\(row.part)", "code": "\(refusal.code)"])
+        continue
       }
       parts.append(
         DuePart(

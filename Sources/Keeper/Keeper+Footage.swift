@@ -53,7 +53,6 @@ extension Keeper {
       "incident": .string(known.incident.rawValue),
     ]
     let basis = try await allow(person, act, object, subject)
-    let parts = try await store.parts(of: recording)
     let heads = try await store.chainHeads(of: recording)
     var all = facts(of: person, basis).merging(subject) { $1 }.merging(more) { $1 }
     all["camera"] = known.camera.map { .string($0.rawValue) } ?? .null
@@ -62,13 +61,18 @@ extension Keeper {
     all["viewing"] = .string(viewing.rawValue)
     try await scribe.write(kind, name, author: person.account.name, service: known.service, all)
     // The right may have ended while the entry became durable; and it ends what is being sent when it does.
+    // So may the recording: what is handed out is what the register says now.
     let again = try await session(hash: person.session)
-    let standing = try await allow(again, act, object, subject)
+    var objectNow = try self.object(try await self.known(recording))
+    objectNow.reason = reason
+    let partsNow = try await store.parts(of: recording)
+    let standing = try await allow(again, act, objectNow, subject)
+    let grant = try readGrant(recording, partsNow.map(\.0), viewing: viewing)
     viewings[viewing] = OpenViewing(
       kind: act == .extract ? .extraction : .replay, recording: recording, account: person.account.id,
       name: person.account.name, service: known.service, session: person.session,
       until: min(standing.accreditation?.until ?? clock(), again.until), attachedAgent: nil)
-    return .read(try readGrant(recording, parts.map(\.0), viewing: viewing))
+    return .read(grant)
   }
 
   func readGrant(_ recording: RecordingID, _ parts: [PartEntry], viewing: ViewingID? = nil) throws -> ReadGrant {
@@ -98,7 +102,11 @@ extension Keeper {
   }
 
   func decodeChecked(_ recording: RecordingID, _ verdict: String, _ detail: String) async throws -> ConsoleReply {
-    try allowDecodeCheck(try await known(recording))
+    let known = try await known(recording)
+    try allowDecodeCheck(known)
+    try await scribe.write(
+      .statement, "decode-check.verdict", author: "console", service: known.service,
+      ["recording": .string(recording.rawValue), "verdict": .string(verdict)])
     try await store.setDecodeVerdict(recording, verdict: verdict, detail: detail)
     return .done
   }

@@ -146,7 +146,8 @@ extension Keeper {
         "ground": .string(order.ground.rawValue), "reference": .string(order.reference),
         "first": .string(order.proposedBy),
       ]) { $1 })
-    try await store.confirm(order.id, by: person.account.name, at: clock())
+    guard try await store.confirm(order.id, by: person.account.name, at: clock()) else { throw Self.changedMeanwhile }
+    await leaveAll(recording, cause: "erasure-ordered")
     // A pass that is running takes it too, or the next one does: it is ordered from now on.
     do { _ = try await sweep(orderedOnly: true) } catch let problem as Problem where problem.status == 503 {}
     return .done
@@ -155,14 +156,18 @@ extension Keeper {
   func withdrawErasure(_ person: Person, _ recording: RecordingID) async throws -> DeskReply {
     let known = try await known(recording)
     let subject: [String: CanonicalJSON] = ["recording": .string(recording.rawValue)]
-    let basis = try await allow(person, .proposeErasure, try object(known), subject)
+    let basis = try await allow(person, .withdrawErasure, try object(known), subject)
     guard let order = try await store.legalErasure(of: recording), order.confirmedBy == nil else {
       throw Problem.notFound("La proposition d'effacement")
     }
     try await record(.modification, "erasure.withdrawn", person, basis, known.service, subject)
-    try await store.withdraw(order.id, at: clock())
+    guard try await store.withdraw(order.id, at: clock()) else { throw Self.changedMeanwhile }
     return .done
   }
+
+  private static let changedMeanwhile = Problem(
+    409, "changed-meanwhile", "Déjà changé (Changed meanwhile)",
+    "La proposition vient d'être confirmée ou retirée par quelqu'un d'autre. (Confirmed or withdrawn meanwhile.)")
 
   // MARK: Plan
 

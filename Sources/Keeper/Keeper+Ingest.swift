@@ -102,9 +102,15 @@ extension Keeper {
         ])
       try await store.insert(gap)
     case .chainHeads(let heads):
-      try await journalOnce(
-        number, .statement, "chain.heads", author: "ingest", service: nil,
-        ["heads": .array(heads.map(Self.fact))])
+      // One entry a service: nobody reads another's parts in it.
+      let byService = Dictionary(grouping: heads) { partService[$0.part]?.rawValue ?? "" }
+      guard !ingestJournalled.contains(number) else { return }
+      for (service, heads) in byService.sorted(by: { $0.key < $1.key }) {
+        try await scribe.write(
+          .statement, "chain.heads", author: "ingest", service: service.isEmpty ? nil : ServiceID(service),
+          ["heads": .array(heads.map(Self.fact))])
+      }
+      ingestJournalled.insert(number)
     case .partClosed(let progress):
       try await journalOnce(
         number, .collection, "part.closed", author: "ingest", service: partService[progress.part],
@@ -117,6 +123,17 @@ extension Keeper {
       if let name = refusal.camera, cameras[CameraID(name)] != nil {
         lastRefusal[CameraID(name)] = refusal.sentence
         if refusal.code != RefusalEntry.streamEnded { alarm(refusal) }
+      }
+      // LOG-3: a camera that proved who it is and was refused; strangers' calls are counted in the register alone.
+      if refusal.proven, let service = refusal.service, refusal.code != RefusalEntry.streamEnded {
+        try await journalOnce(
+          number, .collection, "open-incident.refused", author: "camera:\(refusal.camera ?? "")", service: service,
+          [
+            "camera": refusal.camera.map(CanonicalJSON.string) ?? .null, "code": .string(refusal.code),
+            "article": .string(
+              refusal.article ?? services[service]?.regime.articles.recording ?? "CSI L241-1"),
+            "result": .string("refused"), "peer": .string(refusal.peer),
+          ])
       }
       try await store.insert(refusal)
     case .linkTested(let result):
@@ -155,7 +172,7 @@ extension Keeper {
     }
     publishWall()
     // The camera is recording by now: what the doctrine says of it is kept, and a refusal ends it.
-    let decision = may(Actor(.device), .openIncident, try opening(entry), at: clock())
+    let decision = may(Actor(.device), .openIncident, try await opening(entry), at: entry.openedAt)
     try await journalOnce(
       number, .collection, "incident.opened",
       author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)",
@@ -170,21 +187,29 @@ extension Keeper {
     if case .refused = decision {
       try await requestClose(entry.id, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
     }
-    if let threat, let known = active[entry.id], known.threat == nil,
-      case .granted = may(Actor(.device), .declareThreat, try object(known), at: clock())
-    {
+    guard let threat, let known = active[entry.id], known.threat == nil else { return }
+    let threatDecision = may(Actor(.device), .declareThreat, try object(known), at: clock())
+    if case .granted = threatDecision {
       try await declare(
         threat, incident: entry.id, origin: .wearer,
-        author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)", reason: nil)
+        author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)", reason: nil,
+        facts: Self.facts(of: threatDecision))
     }
   }
 
-  /// How the camera of an incident stands now; issued to somebody else since is not issued to this wearer.
-  private func opening(_ entry: IncidentEntry) throws -> ActObject {
+  /// How the camera of an incident stood when it was opened: what is told late is judged by its own time.
+  private func opening(_ entry: IncidentEntry) async throws -> ActObject {
     var object = try object(in: entry.service)
-    let camera = cameras[entry.camera]
-    object.camera =
-      camera?.enabled == true ? (camera?.issuedTo?.id == entry.agent ? .issued : .notIssued) : .disabled
+    guard let camera = cameras[entry.camera] else {
+      object.camera = .disabled
+      return object
+    }
+    if camera.issuedTo?.id == entry.agent {
+      object.camera = camera.enabled ? .issued : .disabled
+    } else {
+      let was = try await store.wasIssued(entry.camera, to: entry.agent, at: entry.openedAt)
+      object.camera = was ? .issued : .notIssued
+    }
     return object
   }
 
@@ -357,6 +382,7 @@ extension Keeper {
   /// Brings a part into the register that a stop kept from being told: its file says what it is.
   private func adopt(_ part: FoundPart, key: SymmetricKey, binary: [UInt8]) async throws -> (number: Int, chunks: Int64)
   {
+    partService[part.part] = part.service
     let indexed = try await store.parts(of: part.recording)
     if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
     guard let service = services[part.service] else { throw Problem.fault }
@@ -369,15 +395,19 @@ extension Keeper {
         id: part.incident, recording: part.recording, service: part.service, camera: CameraID(named.camera),
         agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
         openedAt: part.created)
+      let decision = may(Actor(.device), .openIncident, try await opening(entry), at: part.created)
       try await scribe.write(
         .collection, "incident.opened", author: "wearer:\(named.agent)", service: part.service,
         [
           "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
           "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
           "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
-        ].merging(Self.facts(of: may(Actor(.device), .openIncident, try opening(entry), at: clock()))) { $1 })
+        ].merging(Self.facts(of: decision)) { $1 })
       try await store.open(entry)
       active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
+      if case .refused = decision {
+        try await requestClose(part.incident, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
+      }
       // Its grant is used up, whether or not the opening was told.
       grants[entry.camera]?.removeAll { $0.incident == entry.id }
     }

@@ -88,11 +88,13 @@ extension Keeper {
       facts(of: person, basis).merging([
         "incident": .string(id.rawValue), "threat": .string(threat.id.rawValue),
       ]) { $1 })
-    _ = active[id]?.live.threatEnded(threat.id)
-    publishLive(id)
-    await leaveAll(incident.entry.recording, cause: "threat-ended")
+    // Another may have ended it meanwhile, and a new threat may be open: its viewers stay.
+    if active[id]?.live.threatEnded(threat.id) == .end {
+      publishLive(id)
+      await leaveAll(incident.entry.recording, cause: "threat-ended")
+    }
     publishWall()
-    try await store.closeThreat(of: id, at: clock())
+    await bestEffort { try await store.closeThreat(threat.id, at: clock()) }
     return .done
   }
 
@@ -121,7 +123,14 @@ extension Keeper {
     tellIngest(.closeIncident(id, cause: cause, by: author))
     await leaveAll(incident.entry.recording, cause: "incident-closed")
     publishWall()
-    try await store.requestClose(id, cause: cause, by: author)
+    await bestEffort { try await store.requestClose(id, cause: cause, by: author) }
+  }
+
+  /// Brings into the register what is done already, and in the journal: its failure undoes nothing.
+  private func bestEffort(_ body: () async throws -> Void) async {
+    do { try await body() } catch {
+      logger.warning("done and journalled, not in the register yet", metadata: ["error": "\(error)"])
+    }
   }
 
   /// Until when a viewing may last: the accreditation, and where it rests on an attachment, that too.

@@ -157,6 +157,7 @@ package actor Keeper {
         entry: entry, agent: try await store.agent(entry.agent), threat: threat,
         closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
     }
+    for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
     for (incident, agent, until) in try await store.attachments() { active[incident]?.attached[agent] = until }
     let ended = try await store.closeOpenViewings(at: clock())
     if ended > 0 {
@@ -345,14 +346,18 @@ package actor Keeper {
     guard let viewing = viewings.removeValue(forKey: id) else { return }
     for stream in consoleStreams.values { stream.yield(.cut(id)) }
     publishWall()
-    try await scribe.write(
-      viewing.kind == .extraction ? .communication : .consultation,
-      viewing.kind == .extraction ? "extraction.ended" : "viewing.left", author: viewing.name, service: viewing.service,
-      [
-        "viewing": .string(id.rawValue), "recording": .string(viewing.recording.rawValue),
-        "cause": .string(cause),
-      ])
-    if viewing.kind == .live { try await store.closeViewing(id, at: clock()) }
+    _ = try await Scribe.beside {
+      try await scribe.write(
+        viewing.kind == .extraction ? .communication : .consultation,
+        viewing.kind == .extraction ? "extraction.ended" : "viewing.left", author: viewing.name,
+        service: viewing.service,
+        [
+          "viewing": .string(id.rawValue), "recording": .string(viewing.recording.rawValue),
+          "cause": .string(cause),
+        ])
+    }
+    // The journal has it; the register's row is a convenience.
+    if viewing.kind == .live { try? await store.closeViewing(id, at: clock()) }
   }
 
   /// Ends all viewings of a recording: it is no longer live.

@@ -37,6 +37,8 @@ package protocol KeeperStore: Sendable {
   func insert(_ camera: CameraEntry, at time: UTCTime) async throws
   func setCamera(_ id: CameraID, enabled: Bool) async throws
   func issueCamera(_ id: CameraID, issue: String, to agent: AgentID, by author: String, at time: UTCTime) async throws
+  /// Whether a camera was an agent's at a time.
+  func wasIssued(_ camera: CameraID, to agent: AgentID, at time: UTCTime) async throws -> Bool
   func returnCamera(_ id: CameraID, at time: UTCTime) async throws
   func insert(_ refusal: RefusalEntry) async throws
   func refusals(of services: [ServiceID], limit: Int) async throws -> [RefusalEntry]
@@ -64,7 +66,7 @@ package protocol KeeperStore: Sendable {
   func facts(of recording: RecordingID) async throws -> RecordingFacts?
   func chainHeads(of recording: RecordingID) async throws -> [[UInt8]]
   func insert(_ threat: ThreatEntry) async throws
-  func closeThreat(of incident: IncidentID, at time: UTCTime) async throws
+  func closeThreat(_ id: ThreatID, at time: UTCTime) async throws
   func insertViewing(
     _ id: ViewingID, recording: RecordingID, account: AccountID, accreditation: AccreditationID?, kind: String,
     at time: UTCTime) async throws
@@ -110,8 +112,8 @@ package protocol KeeperStore: Sendable {
   func termWarnings(until day: LocalDate, services: [ServiceID]?) async throws -> [TermWarning]
   func propose(_ erasure: LegalErasureEntry) async throws
   func legalErasure(of recording: RecordingID) async throws -> LegalErasureEntry?
-  func confirm(_ erasure: LegalErasureID, by author: String, at time: UTCTime) async throws
-  func withdraw(_ erasure: LegalErasureID, at time: UTCTime) async throws
+  func confirm(_ erasure: LegalErasureID, by author: String, at time: UTCTime) async throws -> Bool
+  func withdraw(_ erasure: LegalErasureID, at time: UTCTime) async throws -> Bool
   func insert(_ request: DataRequestEntry) async throws
   func dataRequest(_ id: DataRequestID) async throws -> (service: ServiceID, reference: String, isDecided: Bool)?
   func decide(

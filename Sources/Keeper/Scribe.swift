@@ -158,6 +158,13 @@ package final class Scribe: Sendable {
     }
   }
 
+  /// Runs what is done beside an act: an act that fails does not take its entries back.
+  static func beside<R>(
+    isolation: isolated (any _Concurrency.Actor)? = #isolation, _ body: () async throws -> R
+  ) async throws -> R {
+    try await ActTrace.$current.withValue(nil, operation: body)
+  }
+
   private static func salt() -> String {
     (0..<16).map { _ in UInt8.random(in: .min ... .max) }.hexadecimal
   }

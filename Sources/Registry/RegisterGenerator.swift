@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Doctrine
 package import Postgres
 
@@ -21,13 +22,22 @@ package struct RegisterGenerator: Sendable {
     let numbers: [SQLValue] = [.integer(Int64(from)), .integer(Int64(to - 1))]
     if from == 0 { for statement in Self.foundation { try await run(statement, []) } }
     for statement in Self.recordings { try await run(statement, numbers) }
-    for table in ["incident", "recording", "recording_part", "segment", "journal", "register_day"] {
+    for table in ["incident", "recording", "recording_part", "segment", "journal", "register_day", "hold", "data_request"] {
       try await run("ANALYZE \(table)", [])
     }
   }
 
   private func run(_ sql: String, _ parameters: [SQLValue]) async throws {
     try await pool.run { _ = try $0.query(sql, parameters) }
+  }
+
+  /// The identifier of number n of a kind, as the generator makes it.
+  package static func identifier(_ kind: String, _ number: Int) -> String {
+    let digits = Insecure.MD5.hash(data: Array("\(kind)\(number)".utf8)).map { byte in
+      let text = String(byte, radix: 16)
+      return text.utf8.count == 1 ? "0" + text : text
+    }
+    return [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }.joined(separator: "-")
   }
 
   private static func id(_ kind: String, _ number: String) -> String { "md5('\(kind)' || (\(number)))::uuid" }
@@ -86,12 +96,23 @@ package struct RegisterGenerator: Sendable {
     ON CONFLICT (service_id, local_day) DO UPDATE SET opened = register_day.opened + EXCLUDED.opened
     """,
     """
+    INSERT INTO hold (id, recording_id, service_id, kind, reference, authority, requested_on, review_on, placed_at, placed_by)
+    SELECT \(id("hold", "n")), \(id("recording", "n")), \(id("service", "s")), 'judicial', 'PV-' || (n / 7), 'parquet', day, day + 90, at,
+      'account-' || (n % 40) FROM \(numbered) WHERE n % 50 = 0
+    """,
+    """
+    INSERT INTO data_request (id, service_id, kind, reference, received_on, due_on, camera_id, entered_by)
+    SELECT \(id("request", "n")), \(id("service", "s")), 'access', 'DPO-' || (n / 7), day, day + 30, 'CAM-' || s || '-' || c, 'account-1'
+    FROM \(numbered) WHERE n % 50 = 1
+    """,
+    """
     INSERT INTO journal (position, at, kind, act, author, service_id, entry, leaf)
     SELECT n * 3 + k, at + k * interval '1 second', 'consultation', a.act, 'account-' || (n % 40), \(id("service", "s"))::text,
       jsonb_build_object('act', a.act, 'facts', jsonb_build_object('recording', \(id("recording", "n")), 'camera', 'CAM-' || s || '-' || c,
         'incident', \(id("incident", "n")), 'reference', 'PV-' || (n / 7), 'matricule', 'M-' || c, 'reason', 'judicial',
         'result', CASE WHEN k = 2 AND n % 11 = 0 THEN 'refused' ELSE 'granted' END)), sha256(n::text::bytea)
-    FROM \(numbered), LATERAL (VALUES (0, 'incident.opened'), (1, CASE WHEN n % 4 = 0 THEN 'extraction' ELSE 'incident.closed' END),
+    FROM \(numbered), LATERAL (VALUES (0, 'incident.opened'), (1, CASE WHEN n % 4 = 0 THEN 'extraction' WHEN n % 4 = 1 THEN 'erasure.certificate'
+      WHEN n % 4 = 2 THEN 'regime.changed' ELSE 'incident.closed' END),
       (2, CASE WHEN n % 11 = 0 THEN 'watch-live.refused' ELSE 'viewing.joined' END)) AS a(k, act)
     """,
   ]

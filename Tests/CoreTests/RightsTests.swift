@@ -147,7 +147,7 @@ struct RightsTests {
     #expect(code(may(actor(.head), .confirmErasure, object, at: now)) == nil)
     for phase in RecordingPhase.allCases {
       let sweeper = code(may(Actor(.sweeper), .eraseAtTerm, try self.object(phase), at: now))
-      #expect((sweeper == nil) == (phase == .due))
+      #expect((sweeper == nil) == (phase == .due || phase == .ordered))
       for role in Role.allCases {
         #expect(code(may(actor(role), .eraseAtTerm, try self.object(phase), at: now)) == "missing-right")
       }
@@ -184,8 +184,12 @@ struct RegimeTests {
     #expect(try code("pn-gn", RegimeChange(wearerMayExtract: true)) == "wearer-never-extracts")
     #expect(try code("pm", RegimeChange(wearerMayExtract: true)) == nil)
     #expect(try code("pm", RegimeChange(name: "nowhere")) == "unknown-regime")
-    let national = try regime("pm").changed(by: RegimeChange(name: "pn-gn"))
+    let national = try regime("bwc-six-months").changed(by: RegimeChange(name: "pn-gn"))
     #expect(national.name == "pn-gn" && national.version == 2 && !national.liveSound)
+    // Never under a text that keeps longer or counts less.
+    for (from, to) in [("pm", "bwc-six-months"), ("pn-gn", "ap"), ("ap", "sp"), ("pm", "pn-gn"), ("sp", "ap")] {
+      #expect(try code(from, RegimeChange(name: to)) == "weaker-regime", "\(from) to \(to)")
+    }
   }
 
   // A shortening applies at once, a lengthening never backwards.

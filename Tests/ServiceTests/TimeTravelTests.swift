@@ -151,7 +151,16 @@ struct TimeTravelTests {
       try await check(&items, world, at: Date(timeIntervalSince1970: Double(world.wall.now) / 1_000_000))
       today = Self.paris.date(byAdding: .day, value: 1, to: today) ?? last
     }
-    #expect(items.count >= 1000 && placed == 60 && released >= 20 && stops == 2)
+    // The holds that are left are released as well: what outlived its term by them goes with the next pass.
+    let end = Date(timeIntervalSince1970: Double(world.wall.now) / 1_000_000)
+    for index in items.indices where isHeld(items[index], at: end) {
+      try await release(world, &items[index], at: end)
+      released += 1
+    }
+    world.pass(to: time(end.addingTimeInterval(60)))
+    _ = try await world.keeper.sweep()
+    try await check(&items, world, at: Date(timeIntervalSince1970: Double(world.wall.now) / 1_000_000))
+    #expect(items.count >= 1000 && placed == 60 && released == 60 && stops == 2)
     #expect(items.reduce(0) { $0 + $1.erased.count } > 400)
     // The journal's index follows; then the whole is looked at once more.
     try await world.scribe.bringIndexUp(world.register)

@@ -81,11 +81,10 @@ struct ConsoleAPI: Sendable {
     }
     _ = try await keeper.call(.seeWall(token: token))
     guard let page = wall.follow() else { throw Problem.unavailable("Le mur") }
-    let wall = self.wall
     return Response(
       status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
       body: ResponseBody { [request] writer in
-        defer { wall.leave(page.id) }
+        defer { withExtendedLifetime(page) {} }
         try await request.body.consumeWithCancellationOnInboundClose { _ in
           var visible: Set<ServiceID> = []
           var asked: ContinuousClock.Instant?

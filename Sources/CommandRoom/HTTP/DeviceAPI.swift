@@ -30,6 +30,7 @@ struct DeviceAPI: Sendable {
       _ = try await keeper.call(.deviceDeclareThreat(token: bearer, form.ground))
       return Response.done
     }
+    api.get("openapi.json") { _, _ in PageAsset.deviceOpenAPI.response }
     return router
   }
 

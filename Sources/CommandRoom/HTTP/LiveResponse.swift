@@ -41,33 +41,22 @@ extension ConsoleAPI {
     guard case .joined(let viewing, let sound) = try await keeper.call(.joinLive(token: token, recording)) else {
       throw Problem.fault
     }
+    // However this ends, begun or not: the viewer leaves, and the leave is journalled.
+    let reading = readings.begin(viewing, live: recording)
     let channel = await hub.channel(recording, keepsSound: sound)
-    guard let viewer = await hub.subscribe(viewing, to: channel) else {
-      _ = try? await keeper.call(.leave(viewing))
-      throw Problem.unavailable("Le direct")
-    }
-    let hub = self.hub
-    let keeper = self.keeper
+    guard let viewer = await hub.subscribe(viewing, to: channel) else { throw Problem.unavailable("Le direct") }
     return Response(
       status: .ok, headers: [.contentType: "application/vnd.plastron.live", .cacheControl: "no-store"],
       body: ResponseBody { [request] writer in
-        // Whatever ends the body, the viewer leaves and the leave is journalled.
-        do {
-          try await request.body.consumeWithCancellationOnInboundClose { _ in
-            for await item in viewer.items {
-              try Task.checkCancellation()
-              guard channel.isOpen(viewer.id) else { break }
-              try await writer.write(LiveFrame.encode(item))
-            }
+        defer { withExtendedLifetime(reading) {} }
+        try await request.body.consumeWithCancellationOnInboundClose { _ in
+          for await item in viewer.items {
+            try Task.checkCancellation()
+            guard channel.isOpen(viewer.id) else { break }
+            try await writer.write(LiveFrame.encode(item))
           }
-          try await writer.write(LiveFrame.end("Direct terminé (live ended)"))
-        } catch {
-          await hub.left(viewing, recording)
-          _ = try? await keeper.call(.leave(viewing))
-          throw error
         }
-        await hub.left(viewing, recording)
-        _ = try? await keeper.call(.leave(viewing))
+        try await writer.write(LiveFrame.end("Direct terminé (live ended)"))
         try await writer.finish(nil)
       })
   }

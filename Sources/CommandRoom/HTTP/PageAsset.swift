@@ -18,6 +18,10 @@ struct PageAsset: Sendable {
   static let openAPI = PageAsset(
     path: "openapi.json", contentType: "application/json", bytes: PackageResources.openapi_json)
 
+  /// The cameras' API likewise, on their own listener.
+  static let deviceOpenAPI = PageAsset(
+    path: "openapi.json", contentType: "application/json", bytes: PackageResources.device_openapi_json)
+
   static let all: [PageAsset] = [
     PageAsset(path: "/", contentType: "text/html; charset=utf-8", bytes: PackageResources.wall_html),
     PageAsset(path: "wall.js", contentType: "text/javascript; charset=utf-8", bytes: PackageResources.wall_js),

@@ -1,26 +1,34 @@
 internal import Doctrine
 internal import Synchronization
 
-/// The consultations and extractions that are being sent: each can be cut when its right ends.
-// ACC-1, LOG-2.
+/// The views that are being sent: live, consultations, extractions. Each is ended when its right ends, and told of when
+/// it is over.
+// ACC-1, LIVE-7, LOG-2.
 final class Readings: Sendable {
-  /// Whether each was cut.
+  /// A view that is over; `live` names the recording of a live one.
+  struct End: Sendable {
+    var viewing: ViewingID
+    var live: RecordingID?
+  }
+
+  /// Whether each of recorded footage was cut; live ones are cut by their channel.
   private let running = Mutex<[ViewingID: Bool]>([:])
-  private let ends: AsyncStream<ViewingID>.Continuation
-  /// Those that are over, however they ended: the keeper is told. One reader.
-  let ended: AsyncStream<ViewingID>
+  private let ends: AsyncStream<End>.Continuation
+  /// Those that are over, however they ended, begun or not. One reader.
+  let ended: AsyncStream<End>
 
   init() {
     // As many as are running: an end is told once.
     (ended, ends) = AsyncStream.makeStream()
   }
 
-  func begin(_ viewing: ViewingID) -> Reading {
-    running.withLock { $0[viewing] = false }
-    return Reading(viewing, of: self)
+  /// - Parameter live: the recording, where it is watched live.
+  func begin(_ viewing: ViewingID, live: RecordingID? = nil) -> Reading {
+    if live == nil { running.withLock { $0[viewing] = false } }
+    return Reading(End(viewing: viewing, live: live), of: self)
   }
 
-  /// Whether it was one of these.
+  /// Whether it was one of recorded footage.
   func cut(_ viewing: ViewingID) -> Bool {
     running.withLock { running in
       guard running[viewing] != nil else { return false }
@@ -29,25 +37,28 @@ final class Readings: Sendable {
     }
   }
 
+  /// Nobody could withdraw a right any more.
+  func cutAll() { running.withLock { running in for viewing in running.keys { running[viewing] = true } } }
+
   fileprivate func isCut(_ viewing: ViewingID) -> Bool { running.withLock { $0[viewing] ?? true } }
 
-  fileprivate func end(_ viewing: ViewingID) {
-    _ = running.withLock { $0.removeValue(forKey: viewing) }
-    ends.yield(viewing)
+  fileprivate func end(_ end: End) {
+    _ = running.withLock { $0.removeValue(forKey: end.viewing) }
+    ends.yield(end)
   }
 }
 
-/// One answer that carries footage; it ends with the last reference, sent whole, broken off, or never begun.
+/// One answer that carries pictures; it ends with the last reference, sent whole, broken off, or never begun.
 final class Reading: Sendable {
-  private let viewing: ViewingID
+  private let view: Readings.End
   private let readings: Readings
 
-  fileprivate init(_ viewing: ViewingID, of readings: Readings) {
-    self.viewing = viewing
+  fileprivate init(_ view: Readings.End, of readings: Readings) {
+    self.view = view
     self.readings = readings
   }
 
-  deinit { readings.end(viewing) }
+  deinit { readings.end(view) }
 
-  var isCut: Bool { readings.isCut(viewing) }
+  var isCut: Bool { readings.isCut(view.viewing) }
 }

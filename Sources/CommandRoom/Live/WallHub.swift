@@ -26,7 +26,7 @@ final class WallHub: Sendable {
   }
 
   /// States as they come, the newest only; nil where too many pages are open.
-  func follow() -> (id: UInt64, states: AsyncStream<WallState>)? {
+  func follow() -> WallPage? {
     state.withLock { state in
       guard state.pages.count < Self.maximumPages else { return nil }
       let (stream, continuation) = AsyncStream<WallState>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -34,14 +34,29 @@ final class WallHub: Sendable {
       state.next += 1
       state.pages[id] = continuation
       continuation.yield(state.wall ?? WallState())
-      return (id, stream)
+      return WallPage(states: stream, id: id, hub: self)
     }
   }
 
-  func leave(_ id: UInt64) { state.withLock { state in state.pages.removeValue(forKey: id)?.finish() } }
+  fileprivate func leave(_ id: UInt64) { state.withLock { state in state.pages.removeValue(forKey: id)?.finish() } }
 
   /// Wakes every page with the same state, so that a dead connection is found.
   func beat() {
     state.withLock { state in for page in state.pages.values { page.yield(state.wall ?? WallState()) } }
   }
+}
+
+/// One open page of the wall; it leaves with the last reference, whether or not its answer was ever begun.
+final class WallPage: Sendable {
+  let states: AsyncStream<WallState>
+  private let id: UInt64
+  private let hub: WallHub
+
+  fileprivate init(states: AsyncStream<WallState>, id: UInt64, hub: WallHub) {
+    self.states = states
+    self.id = id
+    self.hub = hub
+  }
+
+  deinit { hub.leave(id) }
 }

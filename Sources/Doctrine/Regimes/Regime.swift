@@ -54,6 +54,8 @@ package struct Regime: Equatable, Sendable, Codable {
     /// Consultation only after the intervention and the transfer.
     package var after: String
     package var term: String
+    /// The authorised number of cameras.
+    package var cameras: String
     package var journal: String
     /// Rights of the persons recorded.
     package var rights: String
@@ -81,19 +83,19 @@ extension Regime.Articles {
   static let national = Self(
     recording: "CSI L241-1 al. 1 à 4", access: "CSI R241-3-1 I", live: "CSI R241-3 I, R241-3-1 II",
     wearer: "CSI R241-3 II", after: "CSI R241-3 IV",
-    term: "CSI R241-4", journal: "CSI R241-5", rights: "CSI R241-6 IV")
+    term: "CSI R241-4", cameras: "CSI R241-1", journal: "CSI R241-5", rights: "CSI R241-6 IV")
   static let municipal = Self(
     recording: "CSI L241-2 al. 1 à 4", access: "CSI R241-12 I", live: "CSI R241-11 I, R241-12 II",
     wearer: "CSI R241-11 II", after: "CSI R241-11 IV",
-    term: "CSI R241-13", journal: "CSI R241-14", rights: "CSI R241-15")
+    term: "CSI R241-13", cameras: "CSI R241-8 II", journal: "CSI R241-14", rights: "CSI R241-15")
   static let fire = Self(
     recording: "CSI L241-3 al. 1 à 4", access: "CSI R241-22 I", live: "CSI R241-21 I, R241-22 II",
     wearer: "CSI R241-21 II", after: "CSI R241-21 IV",
-    term: "CSI R241-23", journal: "CSI R241-24", rights: "CSI R241-25")
+    term: "CSI R241-23", cameras: "CSI R241-18 III", journal: "CSI R241-24", rights: "CSI R241-25")
   static let prison = Self(
     recording: "code pénitentiaire L223-20", access: "code pénitentiaire L223-20", live: "code pénitentiaire L223-20",
     wearer: "code pénitentiaire L223-20",
-    after: "code pénitentiaire L223-20", term: "code pénitentiaire L223-20", journal: "code pénitentiaire L223-20",
+    after: "code pénitentiaire L223-20", term: "code pénitentiaire L223-20", cameras: "code pénitentiaire L223-20", journal: "code pénitentiaire L223-20",
     rights: "loi 78-17 art. 104 à 106")
 }
 
@@ -161,6 +163,15 @@ extension Regime {
         code: "unknown-regime", article: "CSI L241-1 à L241-3",
         sentence:
           "Refusé : régime inconnu ; il y a \(Regime.all.map(\.name).joined(separator: ", ")). (Unknown regime.)")
+    }
+    // A service stays under the text that is its own, or goes under a stricter one: never from one month to six.
+    let own = Regime.named(name) ?? self
+    guard base.term_months <= own.term_months, base.camerasCounted || !own.camerasCounted else {
+      throw Refusal(
+        code: "weaker-regime", article: own.articles.term,
+        sentence:
+          "Refusé : ce régime garde plus longtemps, ou compte moins, que celui du service (\(own.name)). Un autre service demande un autre acte. (A service never goes under a weaker regime.)"
+      )
     }
     var next = change.name == nil ? self : base
     next.version = version + 1

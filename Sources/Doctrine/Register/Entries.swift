@@ -318,12 +318,14 @@ package struct RefusalEntry: Equatable, Sendable, Codable {
   package var peer: String
   package var code: String
   package var sentence: String
+  /// Where the law says so, of a camera that proved who it is.
+  package var article: String?
   package var proven: Bool
   package var count: Int64
 
   package init(
     at: UTCTime, camera: String?, service: ServiceID?, peer: String, code: String, sentence: String,
-    proven: Bool, count: Int64 = 1
+    article: String? = nil, proven: Bool, count: Int64 = 1
   ) {
     self.at = at
     self.camera = camera
@@ -331,6 +333,7 @@ package struct RefusalEntry: Equatable, Sendable, Codable {
     self.peer = peer
     self.code = code
     self.sentence = sentence
+    self.article = article
     self.proven = proven
     self.count = count
   }

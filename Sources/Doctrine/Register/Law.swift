@@ -17,10 +17,12 @@ package struct RecordingFacts: Equatable, Sendable {
   /// The earliest term day of its parts; nil once erased.
   package var termDay: LocalDate?
   package var isHeld: Bool
+  /// Two persons have ordered its erasure.
+  package var isOrdered: Bool
 
   package init(
     id: RecordingID, service: ServiceID, incident: IncidentID, state: String, camera: CameraID?, agent: AgentID?,
-    termDay: LocalDate?, isHeld: Bool
+    termDay: LocalDate?, isHeld: Bool, isOrdered: Bool
   ) {
     self.id = id
     self.service = service
@@ -30,19 +32,21 @@ package struct RecordingFacts: Equatable, Sendable {
     self.agent = agent
     self.termDay = termDay
     self.isHeld = isHeld
+    self.isOrdered = isOrdered
   }
 
   package func phase(on day: LocalDate) -> RecordingPhase {
     switch state {
-    case "open": .open
-    case "erased": .erased
-    default:
-      switch (isHeld, termDay.map { Term(endDay: $0).isDue(on: day) } ?? false) {
-      case (true, true): .heldPastTerm
-      case (true, false): .held
-      case (false, true): .due
-      case (false, false): .closed
-      }
+    case "open": return .open
+    case "erased": return .erased
+    default: break
+    }
+    if isOrdered { return .ordered }
+    switch (isHeld, termDay.map { Term(endDay: $0).isDue(on: day) } ?? false) {
+    case (true, true): return .heldPastTerm
+    case (true, false): return .held
+    case (false, true): return .due
+    case (false, false): return .closed
     }
   }
 }

@@ -29,6 +29,7 @@ package enum Act: String, Sendable, Codable, CaseIterable {
   case releaseHold = "release-hold"
   case proposeErasure = "propose-erasure"
   case confirmErasure = "confirm-erasure"
+  case withdrawErasure = "withdraw-erasure"
   case eraseAtTerm = "erase-at-term"
   case checkFootage = "check-footage"
   // Account to others
@@ -64,6 +65,7 @@ package enum Act: String, Sendable, Codable, CaseIterable {
     case .releaseHold: "lever une conservation"
     case .proposeErasure: "ordonner un effacement légal"
     case .confirmErasure: "confirmer un effacement légal"
+    case .withdrawErasure: "retirer une proposition d'effacement"
     case .eraseAtTerm: "effacer au terme"
     case .checkFootage: "contrôler les fichiers"
     case .readRegister: "lire le registre"
@@ -86,6 +88,8 @@ package enum RecordingPhase: String, Sendable, Codable, CaseIterable {
   case heldPastTerm = "held-past-term"
   /// Closed, un-held, and its term day has come: due for erasure.
   case due
+  /// Two persons have ordered its erasure, as the law asks: it is erased as soon as it can be.
+  case ordered
   case erased
 }
 
@@ -115,6 +119,8 @@ package struct ActObject: Equatable, Sendable {
   package var reason: ConsultationReason?
   /// Who proposed what is to be confirmed by a second person.
   package var proposedBy: AgentID?
+  /// Cameras that the service's authorising act still allows; nil where it sets no number (STO-5).
+  package var camerasLeft: Int?
   /// Whom an accreditation is given to.
   package var beneficiary: AgentID?
   package var camera: CameraStanding

@@ -108,7 +108,7 @@ extension Act {
     case .enrolCamera, .administerPeople: [.administrator]
     case .administerServer, .eraseAtTerm, .openIncident, .readDeviceState: []
     case .readRefusals: [.operator, .auditor, .head, .administrator]
-    case .accredit, .changeRegime, .releaseHold, .proposeErasure, .handleRequest: [.head]
+    case .accredit, .changeRegime, .releaseHold, .proposeErasure, .withdrawErasure, .handleRequest: [.head]
     case .justify: [.head, .reader]
     case .consult, .extract, .linkProcedure, .placeHold, .confirmErasure: [.head, .reader]
     case .answerClosing: [.operator, .head]
@@ -136,7 +136,7 @@ extension Act {
     case .readRefusals, .readRegister, .readJournal, .readReport, .checkFootage: regime.articles.journal
     case .answerClosing: regime.articles.recording
     case .changeRegime, .linkProcedure, .placeHold, .releaseHold, .eraseAtTerm: regime.articles.term
-    case .proposeErasure, .confirmErasure, .handleRequest: regime.articles.rights
+    case .proposeErasure, .confirmErasure, .withdrawErasure, .handleRequest: regime.articles.rights
     }
   }
 }
@@ -196,6 +196,16 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
       "term-over", articles.term,
       "le terme est passé : une autre procédure ne peut plus le faire conserver ; demandez une extraction. (The term is over: no new hold.)"
     )
+  case (.consult, .ordered), (.extract, .ordered), (.placeHold, .ordered), (.linkProcedure, .ordered),
+    (.proposeErasure, .ordered), (.confirmErasure, .ordered), (.withdrawErasure, .ordered):
+    return refusal(
+      "erasure-ordered", articles.rights,
+      "deux personnes ont ordonné son effacement, que la loi commande ; il va être effacé. (Its erasure is ordered.)")
+  case (.enrolCamera, _) where object.camerasLeft.map { $0 <= 0 } ?? false:
+    return refusal(
+      "too-many-cameras", object.regime.articles.cameras,
+      "le service a toutes les caméras que son acte autorise ; une de plus demande un nouvel acte (plastron admin authorise). (All authorised cameras are enrolled.)"
+    )
   case (.consult, .due), (.extract, .due), (.placeHold, .due), (.linkProcedure, .due):
     return refusal(
       "term-over", articles.term,
@@ -212,7 +222,7 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
       "second-person", articles.rights,
       "un effacement ordonné par la loi demande deux personnes nommées : une autre que celle qui l'a proposé. (A second person must confirm.)"
     )
-  case (.eraseAtTerm, let phase) where phase != .due:
+  case (.eraseAtTerm, let phase) where phase != .due && phase != .ordered:
     return refusal(
       "not-due", articles.term, "le terme n'est pas venu, ou l'enregistrement est conservé. (Not due.)")
   default: return purpose(act, object, basis)

@@ -12,13 +12,15 @@ package enum RightsMatrix {
     var attached: Set<AgentID> = []
   }
 
-  private static func person(_ role: Role, _ agent: AgentID) -> Actor {
+  private static func person(
+    _ role: Role, _ agent: AgentID, in service: ServiceID = service, from: Int64 = 0, until: Int64 = 2
+  ) -> Actor {
     Actor(
       account: AccountID("a"), agent: agent, name: "a",
       accreditations: [
         Accreditation(
-          id: AccreditationID("x"), role: role, service: service, act: "act", from: UTCTime(microseconds: 0),
-          until: UTCTime(microseconds: 2))
+          id: AccreditationID("x"), role: role, service: service, act: "act",
+          from: UTCTime(microseconds: from), until: UTCTime(microseconds: until))
       ])
   }
 
@@ -28,6 +30,14 @@ package enum RightsMatrix {
       Asker(name: "attached", actor: person(.wearer, other), attached: [other]),
     ]
       + Role.allCases.filter { $0 != .wearer }.map { Asker(name: $0.rawValue, actor: person($0, other)) }
+      + [
+        Asker(name: "attached-head", actor: person(.head, other), attached: [other]),
+        Asker(name: "attached-reader", actor: person(.reader, other), attached: [other]),
+        Asker(name: "ended-head", actor: person(.head, other, from: 0, until: 1)),
+        Asker(name: "future-head", actor: person(.head, other, from: 2, until: 3)),
+        Asker(name: "other-service-head", actor: person(.head, other, in: ServiceID("t"))),
+        Asker(name: "no-accreditation", actor: Actor(account: AccountID("a"), agent: other, name: "a", accreditations: [])),
+      ]
       + Job.allCases.map { Asker(name: $0.rawValue, actor: Actor($0)) }
   }
 
@@ -47,6 +57,12 @@ package enum RightsMatrix {
         return [("themselves", other), ("somebody else", AgentID("first"))].map { name, beneficiary in
           var object = object
           object.beneficiary = beneficiary
+          return (name, object)
+        }
+      case .enrolCamera where phase == .none:
+        return [(nil, "no number authorised"), (1, "one left"), (0, "none left")].map { left, name in
+          var object = object
+          object.camerasLeft = left
           return (name, object)
         }
       case .watchLive where phase == .open:
@@ -89,10 +105,25 @@ package enum RightsMatrix {
     }
   }
 
+  private static let switchedTitle = "*"
+
+  /// The profiles with every permission of theirs turned the other way, where the text has one: `name*` in the table.
+  private static var switched: [Regime] {
+    Regime.all.compactMap { regime in
+      guard
+        var other = try? regime.changed(
+          by: RegimeChange(
+            commandRoomMayDeclare: !regime.commandRoomMayDeclare, wearerMayExtract: regime.name == "pm"))
+      else { return nil }
+      other.title = switchedTitle
+      return other
+    }
+  }
+
   /// One line an act, state and asker; equal answers of neighbouring askers share a line.
   package static var table: String {
     var lines: [String] = []
-    for regime in Regime.all {
+    for regime in Regime.all + switched {
       for act in Act.allCases {
         for state in states(act, regime) {
           var answers: [(answer: String, names: [String])] = []
@@ -106,7 +137,7 @@ package enum RightsMatrix {
           }
           for group in answers {
             lines.append(
-              "\(regime.name) | \(act.rawValue) | \(state.name) | \(group.names.joined(separator: " ")) | \(group.answer)"
+              "\(regime.title == switchedTitle ? regime.name + "*" : regime.name) | \(act.rawValue) | \(state.name) | \(group.names.joined(separator: " ")) | \(group.answer)"
             )
           }
         }
@@ -167,13 +198,14 @@ package enum RightsMatrix {
   private static func french(_ state: String) -> String {
     let words = [
       "none": "hors enregistrement", "open": "en cours", "closed": "clos", "held": "conservé",
-      "held-past-term": "conservé au-delà du terme", "due": "terme venu",
+      "held-past-term": "conservé au-delà du terme", "due": "terme venu", "ordered": "effacement ordonné",
       "erased": "effacé", "threat": "menace", "second person": "seconde personne", "same person": "même personne",
       "judicial": "judiciaire", "administrative": "administratif", "disciplinary": "disciplinaire",
       "training": "formation", "finding-offenders": "recherche d'auteurs",
       "preventing-imminent-harm": "prévention d'atteintes", "helping-persons": "secours",
       "faithful-report": "compte rendu", "issued": "perçue", "not-issued": "non perçue", "disabled": "désactivée",
-      "search": "fouille", "medical-secret": "secret médical", "themselves": "soi-même",
+      "search": "fouille", "medical-secret": "secret médical", "no number authorised": "sans nombre autorisé", "one left": "nombre non atteint", "none left": "nombre atteint",
+      "themselves": "soi-même",
       "not recorded": "non enregistré",
       "somebody else": "une autre personne",
     ]

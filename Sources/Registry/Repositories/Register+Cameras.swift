@@ -49,6 +49,15 @@ extension Register {
     }
   }
 
+  package func wasIssued(_ camera: CameraID, to agent: AgentID, at time: UTCTime) async throws -> Bool {
+    try await pool.run { connection in
+      try !connection.query(
+        "SELECT 1 FROM camera_issue WHERE camera_id = $1 AND agent_id = $2 AND issued_at <= at_us($3) AND coalesce(returned_at, 'infinity') > at_us($3)",
+        [.text(camera.rawValue), .text(agent.rawValue), time.sql]
+      ).isEmpty
+    }
+  }
+
   package func returnCamera(_ id: CameraID, at time: UTCTime) async throws {
     try await pool.run { connection in
       try connection.query(

@@ -209,7 +209,11 @@ extension Register {
   }
 
   package func insert(_ threat: ThreatEntry) async throws {
-    try await pool.run { connection in
+    try await pool.transaction { connection in
+      // There is one at a time: an older one that is open still was ended, and its row could not be written.
+      try connection.query(
+        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($3)) WHERE incident_id = $1 AND id <> $2 AND closed_at IS NULL",
+        [.text(threat.incident.rawValue), .text(threat.id.rawValue), threat.openedAt.sql])
       try connection.query(
         "INSERT INTO threat_declaration (id, incident_id, origin, author, ground, reason, opened_at) VALUES ($1, $2, $3, $4, $5, $6, at_us($7)) ON CONFLICT DO NOTHING",
         [
@@ -219,11 +223,11 @@ extension Register {
     }
   }
 
-  package func closeThreat(of incident: IncidentID, at time: UTCTime) async throws {
+  package func closeThreat(_ id: ThreatID, at time: UTCTime) async throws {
     try await pool.run { connection in
       try connection.query(
-        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($2)) WHERE incident_id = $1 AND closed_at IS NULL",
-        [.text(incident.rawValue), time.sql])
+        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($2)) WHERE id = $1 AND closed_at IS NULL",
+        [.text(id.rawValue), time.sql])
     }
   }
 

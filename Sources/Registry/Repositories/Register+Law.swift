@@ -40,7 +40,8 @@ extension Register {
         """
         SELECT r.id, r.service_id, r.incident_id, r.state, r.camera_id, r.agent_id,
           (SELECT min(p.term_day) FROM recording_part p WHERE p.recording_id = r.id) AS term_day,
-          EXISTS (SELECT 1 FROM hold h WHERE h.recording_id = r.id AND h.released_at IS NULL) AS held
+          EXISTS (SELECT 1 FROM hold h WHERE h.recording_id = r.id AND h.released_at IS NULL) AS held,
+          EXISTS (SELECT 1 FROM legal_erasure e WHERE e.recording_id = r.id AND e.confirmed_at IS NOT NULL) AS ordered
         FROM recording r WHERE r.id = $1::uuid
         """, [.text(recording.rawValue)]
       ).first.map { row in
@@ -49,7 +50,8 @@ extension Register {
           incident: IncidentID(try row.text("incident_id")), state: try row.text("state"),
           camera: row.optionalText("camera_id").map { CameraID($0) },
           agent: row.optionalText("agent_id").map { AgentID($0) },
-          termDay: row.optionalText("term_day").flatMap { LocalDate($0) }, isHeld: try row.bool("held"))
+          termDay: row.optionalText("term_day").flatMap { LocalDate($0) }, isHeld: try row.bool("held"),
+          isOrdered: try row.bool("ordered"))
       }
     }
   }

@@ -299,19 +299,23 @@ extension Register {
     }
   }
 
-  package func confirm(_ erasure: LegalErasureID, by author: String, at time: UTCTime) async throws {
+  /// False where it was withdrawn meanwhile.
+  package func confirm(_ erasure: LegalErasureID, by author: String, at time: UTCTime) async throws -> Bool {
     try await pool.run { connection in
-      try connection.query(
-        "UPDATE legal_erasure SET confirmed_by = $2, confirmed_at = greatest(proposed_at, at_us($3)) WHERE id = $1 AND withdrawn_at IS NULL",
-        [.text(erasure.rawValue), .text(author), time.sql])
+      try !connection.query(
+        "UPDATE legal_erasure SET confirmed_by = $2, confirmed_at = greatest(proposed_at, at_us($3)) WHERE id = $1 AND withdrawn_at IS NULL RETURNING id",
+        [.text(erasure.rawValue), .text(author), time.sql]
+      ).isEmpty
     }
   }
 
-  package func withdraw(_ erasure: LegalErasureID, at time: UTCTime) async throws {
+  /// False where it was confirmed meanwhile.
+  package func withdraw(_ erasure: LegalErasureID, at time: UTCTime) async throws -> Bool {
     try await pool.run { connection in
-      try connection.query(
-        "UPDATE legal_erasure SET withdrawn_at = greatest(proposed_at, at_us($2)) WHERE id = $1 AND confirmed_at IS NULL",
-        [.text(erasure.rawValue), time.sql])
+      try !connection.query(
+        "UPDATE legal_erasure SET withdrawn_at = greatest(proposed_at, at_us($2)) WHERE id = $1 AND confirmed_at IS NULL RETURNING id",
+        [.text(erasure.rawValue), time.sql]
+      ).isEmpty
     }
   }
 

@@ -96,7 +96,13 @@ struct PageQuery {
   /// Takes in a filter; false where its cursor is not one.
   mutating func apply(_ filter: RegisterFilter) -> Bool {
     for key in RegisterFilter.Key.allCases {
-      if let value = filter.values[key], let condition = definition.conditions[key] { add(condition, .text(value)) }
+      guard let value = filter.values[key], let condition = definition.conditions[key] else { continue }
+      // What is no identifier names nothing.
+      if condition.hasSuffix("::uuid"), !Self.isKey(value, "uuid") {
+        conditions.append("false")
+      } else {
+        add(condition, .text(value))
+      }
     }
     if let from = filter.from { add(definition.from, .integer(from.microseconds)) }
     if let to = filter.to { add(definition.to, .integer(to.microseconds)) }

@@ -126,8 +126,7 @@ extension ViewDefinition {
       first: "sort_at", firstAsInteger: "us(page.sort_at)", fromInteger: "at_us", second: "id", secondCast: "uuid"
     ),
     conditions: [
-      .camera: "r.camera_id = $", .state: "r.state = $", .incident: "r.incident_id::text = $",
-      .recording: "r.id::text = $",
+      .camera: "r.camera_id = $", .state: "r.state = $", .incident: "r.incident_id = $::uuid", .recording: "r.id = $::uuid",
       .reference:
         "r.id = ANY(ARRAY(SELECT x.id FROM incident i JOIN recording x ON x.incident_id = i.id WHERE i.service_id = s.service::uuid AND i.reference = $ UNION SELECT p.recording_id FROM procedure_link p WHERE p.service_id = s.service::uuid AND p.reference = $))",
       .unjustified:
@@ -177,7 +176,7 @@ extension ViewDefinition {
   private static let holds = ViewDefinition(
     table: "hold h", alias: "h", inService: "h.service_id = s.service::uuid", order: byNumber,
     conditions: [
-      .recording: "h.recording_id::text = $", .reference: "h.reference = $", .account: "h.placed_by = $",
+      .recording: "h.recording_id = $::uuid", .reference: "h.reference = $", .account: "h.placed_by = $",
       .state: "CASE WHEN h.released_at IS NULL THEN 'open' ELSE 'released' END = $",
     ], from: "h.placed_at >= at_us($)", to: "h.placed_at < at_us($)",
     joins: "",

@@ -81,27 +81,31 @@ struct RegisterBench: AsyncParsableCommand {
         }
       )
     }
-    let questions: [(String, @Sendable () async throws -> Void)] = [
-      page("recordings, newest", .recordings, RegisterFilter()),
-      page("recordings of a day", .recordings, RegisterFilter(from: day.from, to: day.to)),
-      page("recordings of a camera", .recordings, RegisterFilter([.camera: "CAM-1-17"])),
-      page("recordings of an agent", .recordings, RegisterFilter([.agent: "M-17"])),
+    // Every view by itself, of a day, and by every filter that it has.
+    let samples: [RegisterFilter.Key: String] = [
+      .account: "account-7", .agent: "M-17", .camera: "CAM-1-17", .act: "viewing.joined", .unjustified: "yes",
+      .recording: RegisterGenerator.identifier("recording", 1234), .incident: RegisterGenerator.identifier("incident", 1234),
+      .service: "service 1",
+    ]
+    var pages: [(String, @Sendable () async throws -> Void)] = []
+    for view in RegisterView.allCases {
+      pages.append(page("\(view.rawValue), newest", view, RegisterFilter()))
+      pages.append(page("\(view.rawValue) of a day", view, RegisterFilter(from: day.from, to: day.to)))
+      for key in register.filters(of: view) {
+        let value =
+          switch key {
+          case .state: register.states(of: view).first ?? "closed"
+          case .reference: view == .recordings ? "INT-1234" : view == .requests ? "DPO-7" : "PV-100"
+          default: samples[key] ?? ""
+          }
+        pages.append(page("\(view.rawValue) by \(key.rawValue)", view, RegisterFilter([key: value])))
+      }
+    }
+    pages.append(
       page(
         "recordings of a camera on a day", .recordings,
-        RegisterFilter([.camera: "CAM-1-17"], from: day.from, to: day.to)),
-      page("recordings closed", .recordings, RegisterFilter([.state: "closed"])),
-      page("recordings of an intervention", .recordings, RegisterFilter([.reference: "INT-1234"])),
-      page("recordings to justify", .recordings, RegisterFilter([.unjustified: "yes"])),
-      page("viewings, newest", .viewings, RegisterFilter()),
-      page("viewings of a day", .viewings, RegisterFilter(from: day.from, to: day.to)),
-      page("viewings by an account", .viewings, RegisterFilter([.account: "account-7"])),
-      page("viewings of a camera", .viewings, RegisterFilter([.camera: "CAM-1-17"])),
-      page("viewings of a recording", .viewings, RegisterFilter([.recording: "6b6d3a5c-0000-0000-0000-000000000000"])),
-      page("extractions, newest", .extractions, RegisterFilter()),
-      page("extractions for a procedure", .extractions, RegisterFilter([.reference: "PV-100"])),
-      page("refusals, newest", .refusals, RegisterFilter()), page("journal, newest", .journal, RegisterFilter()),
-      page("journal of a day", .journal, RegisterFilter(from: day.from, to: day.to)),
-      page("holds", .holds, RegisterFilter()), page("erasures", .erasures, RegisterFilter()),
+        RegisterFilter([.camera: "CAM-1-17"], from: day.from, to: day.to)))
+    let others: [(String, @Sendable () async throws -> Void)] = [
       (
         "day view: counts of 180 days",
         {
@@ -123,7 +127,7 @@ struct RegisterBench: AsyncParsableCommand {
       ),
     ]
     var out: [(name: String, cost: Double)] = []
-    for (name, ask) in questions {
+    for (name, ask) in pages + others {
       try await ask()
       var costs: [Double] = []
       for _ in 0..<runs {
