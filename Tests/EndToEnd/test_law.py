@@ -238,7 +238,21 @@ class TestOtherService:
                 assert answer.status_code == 403 and code_of(answer) == "other-service", (name, path, answer.text)
             journalled = refused_acts(world, name)[before:]
             assert len(journalled) == len(attempts) and all(e["facts"]["code"] == "other-service" for e in journalled), name
+        for name in ("voisin", "lecteur-voisin"):
+            session, before = world.session(name), len(refused_acts(world, name))
+            paths = [
+                "/register", f"/register?service={world.service}", "/register/journal", "/journal/entries", "/journal/proofs/3",
+                "/completeness?from=2026-01-01&to=2027-12-31", "/footage/check"]
+            for path in paths:
+                assert session.call("GET", path).status_code == 403, (name, path)
+            assert len(refused_acts(world, name)) - before == len(paths), name
         auditor = world.session("auditeur-voisin")
+        # What its own service's acts are proven by, nothing of another's: not by its position either.
+        position = next(n for n, e in enumerate(world.journal()) if e["facts"].get("recording") == recording)
+        assert recording not in auditor.call("GET", f"/journal/proofs/{position}").text
+        parts = world.sql(f"SELECT id FROM recording_part WHERE service_id = '{world.service}'").splitlines()
+        listed = auditor.call("GET", "/journal/entries").text
+        assert parts and not [part for part in parts if part in listed]
         for view in ("recordings", "viewings", "extractions", "erasures", "holds", "accreditations", "regimes", "refusals", "requests", "journal"):
             text = auditor.call("GET", f"/register/{view}", params={"limit": 1000}).text
             assert world.service not in text and recording not in text and "M-1\"" not in text, view
