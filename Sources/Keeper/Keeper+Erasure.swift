@@ -156,6 +156,8 @@ extension Keeper: ErasureSteps {
 
   package func journalBegun(_ part: DuePart) async throws {
     await leaveAll(part.recording, cause: "erasure-begun")
+    // Begun before a stop: the entry is there, as the key's name went after it.
+    guard part.keyName != nil else { return }
     try await scribe.write(.erasure, "erasure.begun", author: "sweeper", service: part.service, Self.facts(of: part))
   }
 
@@ -197,6 +199,11 @@ extension Keeper: ErasureSteps {
   }
 
   package func journalCertificate(_ part: DuePart) async throws -> UInt64 {
+    // A stop may have come after it: there is one certificate.
+    try await scribe.bringIndexUp(store)
+    if let known = try await store.certificate(of: part.part, recording: part.recording, service: part.service) {
+      return known
+    }
     var facts = Self.facts(of: part)
     if let order = part.order {
       facts["ground"] = .string(order.ground.rawValue)

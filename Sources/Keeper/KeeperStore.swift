@@ -88,6 +88,8 @@ package protocol KeeperStore: Sendable {
   )]
   func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure]
   func beginErasure(of part: PartID) async throws -> Bool
+  /// Position of the certificate that a part has already, where a stop came between it and the register.
+  func certificate(of part: PartID, recording: RecordingID, service: ServiceID) async throws -> UInt64?
   func keyIsNeeded(service: ServiceID, name: String, day: LocalDate) async throws -> Bool
   func eraseFacts(of part: PartID, recording: RecordingID, certificate: UInt64, at time: UTCTime) async throws
   func dropIndex(until day: LocalDate) async throws -> Int

@@ -319,6 +319,15 @@ extension Register {
     }
   }
 
+  package func certificate(of part: PartID, recording: RecordingID, service: ServiceID) async throws -> UInt64? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT position FROM journal WHERE service_id = $1 AND entry->'facts'->>'recording' = $2 AND act = 'erasure.certificate' AND entry->'facts'->>'part' = $3 ORDER BY position LIMIT 1",
+        [.text(service.rawValue), .text(recording.rawValue), .text(part.rawValue)]
+      ).first.map { UInt64(try $0.integer("position")) }
+    }
+  }
+
   // MARK: The sweeper's clock
 
   package func sweeperClock() async throws -> (sweptAt: UTCTime, stoppedSince: UTCTime?, reason: String?)? {
