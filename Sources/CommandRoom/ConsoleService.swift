@@ -55,6 +55,8 @@ package struct ConsoleService: Sendable {
           keeper: keeper, program: program, footageRoot: settings.footageRoot, logger: logger)
         group.addTask { await checker.run() }
       }
+      let footage = FootageChecker(keeper: keeper, footageRoot: settings.footageRoot, logger: logger)
+      group.addTask { await footage.run() }
       if let url = settings.witnessURL {
         let poster = WitnessPoster(
           keeper: keeper, client: try Self.client(authorities: nil), url: url, logger: logger)

@@ -59,7 +59,7 @@ struct DecodeChecker: Sendable {
           try child.write(picture)
         }
       }
-      try await MasterReader.read(grant.masterParts(root: footageRoot)) { try give(pictures.push($0)) }
+      try await MasterReader(grant.masterParts(root: footageRoot)).read { try give(pictures.push($0)) }
       try give(pictures.finish())
       guard !offsets.isEmpty else { return ("does-not", "aucune image clé trouvée (no key picture found)") }
       let verdict = try JSONDecoder().decode(Verdict.self, from: child.answer())

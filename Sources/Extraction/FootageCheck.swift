@@ -58,7 +58,9 @@ package enum FootageCheck {
           }
         }
       } catch let error as FootageError {
-        let chunk = reader.state.chain?.nextIndex ?? 0
+        let state = reader.state
+        let due = state.chain?.nextIndex ?? 0
+        let chunk = try error.code == .chainBroken ? altered(before: due, at: state.validLength, part, root) : due
         return finding("altered", "chunk \(chunk): \(error)")
       }
       let state = reader.state
@@ -82,6 +84,18 @@ package enum FootageCheck {
     } catch {
       return finding("unreadable", "\(error)")
     }
+  }
+
+  /// Which of two chunks was altered, where the second does not follow the first: the second is whole if what comes after
+  /// it follows it.
+  private static func altered(
+    before index: UInt64, at offset: Int, _ part: IndexedPart, _ root: String
+  ) throws -> UInt64 {
+    let file = try ChunkFile(path: root + "/" + part.path)
+    guard index > 0, let second = try file.header(at: offset) else { return index }
+    let head = second.chainHash(sealed: try file.sealed(second, at: offset))
+    let following = try file.header(at: offset + second.chunkLength)?.previous ?? part.chainHead
+    return following == head ? index - 1 : index
   }
 
   /// Files below the footage folder that no indexed part claims; torn ends set aside are not among them.

@@ -185,6 +185,11 @@ package struct ChainState: Equatable, Sendable {
 }
 
 extension ChunkHeader {
+  /// The chain hash after this chunk, if it follows what it says it follows.
+  package func chainHash(sealed: [UInt8]) -> [UInt8] {
+    ChainHash.chunk(header: encoded, sealed: sealed, previous: previous)
+  }
+
   /// Opens the sealed bytes of this chunk (ciphertext ‖ tag).
   package func open(
     _ sealed: [UInt8], key: SymmetricKey, fileOffset: Int

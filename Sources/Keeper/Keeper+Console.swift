@@ -68,6 +68,8 @@ extension Keeper {
     case .deviceDeclareThreat(let token, let ground):
       return try await deviceDeclare(try camera(byToken: token), ground)
     case .nextDecodeCheck: return try await nextDecodeCheck()
+    case .nextFootageCheck: return .footageToCheck(try await nextFootageCheck())
+    case .footageChecked(let part, let finding): return try await footageChecked(part, finding)
     case .decodeChecked(let recording, let verdict, let detail):
       return try await decodeChecked(recording, verdict, detail)
     }

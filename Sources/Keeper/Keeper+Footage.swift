@@ -67,7 +67,7 @@ extension Keeper {
     objectNow.reason = reason
     let partsNow = try await store.parts(of: recording)
     let standing = try await allow(again, act, objectNow, subject)
-    let grant = try readGrant(recording, partsNow.map(\.0), viewing: viewing)
+    let grant = try readGrant(recording, partsNow, viewing: viewing)
     viewings[viewing] = OpenViewing(
       kind: act == .extract ? .extraction : .replay, recording: recording, account: person.account.id,
       name: person.account.name, service: known.service, session: person.session,
@@ -75,14 +75,16 @@ extension Keeper {
     return .read(grant)
   }
 
-  func readGrant(_ recording: RecordingID, _ parts: [PartEntry], viewing: ViewingID? = nil) throws -> ReadGrant {
+  func readGrant(
+    _ recording: RecordingID, _ parts: [(PartEntry, state: String, chunkCount: Int64)], viewing: ViewingID? = nil
+  ) throws -> ReadGrant {
     ReadGrant(
       recording: recording, viewing: viewing,
-      parts: try parts.map { part in
+      parts: try parts.map { part, _, chunkCount in
         let key = try keys.openPartKey(
           part.wrappedKey, service: part.service.rawValue, day: part.keyName,
           part: UUIDText.binary(part.id.rawValue) ?? [])
-        return PartReadGrant(part: part.id, path: part.path, key: Blob(key.rawBytes))
+        return PartReadGrant(part: part.id, path: part.path, key: Blob(key.rawBytes), chunkCount: chunkCount)
       })
   }
 
@@ -91,7 +93,7 @@ extension Keeper {
     guard let recording = try await store.nextDecodeCheck() else { return .read(nil) }
     let parts = try await store.parts(of: recording)
     try allowDecodeCheck(try await known(recording))
-    guard let grant = try? readGrant(recording, parts.map(\.0)) else {
+    guard let grant = try? readGrant(recording, parts) else {
       try await store.setDecodeVerdict(recording, verdict: "does-not", detail: "la clé ne peut pas être ouverte")
       return .read(nil)
     }
@@ -117,15 +119,44 @@ extension Keeper {
     }
   }
 
+  /// Days after which a master is read again: a month is never passed (INT-5).
+  static let checkEvery_days: Int64 = 25
+
+  func nextFootageCheck() async throws -> PartIndexFacts? {
+    let found = try await store.nextFootageCheck(before: clock().adding(seconds: -Self.checkEvery_days * 86_400))
+    return found.map(Self.facts)
+  }
+
+  func footageChecked(_ part: PartID, _ finding: String?) async throws -> ConsoleReply {
+    guard let known = try await store.setChecked(part, finding: finding, at: clock()) else { return .done }
+    if case .refused(let refusal) = may(
+      Actor(.decodeCheck), .checkFootage, try object(in: known.service), at: clock())
+    {
+      throw Problem(refusal)
+    }
+    guard let finding else { return .done }
+    try await scribe.write(
+      .statement, "footage.altered", author: "console", service: known.service,
+      [
+        "recording": .string(known.recording.rawValue), "part": .string(part.rawValue), "finding": .string(finding),
+      ])
+    alteredParts = try await store.alteredParts()
+    publishWall()
+    return .done
+  }
+
+  private static func facts(
+    _ row: (PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64)
+  ) -> PartIndexFacts {
+    PartIndexFacts(
+      part: row.0.part, recording: row.recording, path: row.path, state: row.state, chunkCount: row.0.chunkCount,
+      chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes, media_bytes: row.media_bytes)
+  }
+
   func indexFacts(_ person: Person) async throws -> ConsoleReply {
     let services = try await granted(person, .checkFootage)
     try await journalRead("footage.checked", person, services, [:])
     return .indexFacts(
-      try await store.partFacts(of: services).map { row in
-        PartIndexFacts(
-          part: row.0.part, recording: row.recording, path: row.path, state: row.state,
-          chunkCount: row.0.chunkCount, chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes,
-          media_bytes: row.media_bytes)
-      }, paths: try await store.partPaths())
+      try await store.partFacts(of: services).map(Self.facts), paths: try await store.partPaths())
   }
 }

@@ -38,6 +38,10 @@ extension Keeper {
 
   /// What the wall says of the disks; nil where all is well.
   var storageSentence: String? {
+    if alteredParts > 0 {
+      return
+        "\(alteredParts) fichier(s) ne sont plus tels qu'enregistrés : alertez l'auditeur (plastron footage check). (Altered footage.)"
+    }
     guard let status = ingestStatus else { return nil }
     if status.volumes.contains(where: { !$0.isHealthy }) {
       return "Un disque d'enregistrement est en panne : prévenez l'administrateur. (A recording disk fails.)"

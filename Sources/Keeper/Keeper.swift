@@ -127,6 +127,8 @@ package actor Keeper {
   /// Services of the parts that are being written.
   var partService: [PartID: ServiceID] = [:]
   var ingestStatus: IngestStatus?
+  /// Parts whose file disagrees with what was written.
+  var alteredParts = 0
   /// Recordings whose file takes nothing, and since when.
   var unrecordedSince: [RecordingID: MonotonicTime] = [:]
   var termWarnings: [TermWarning] = []
@@ -157,6 +159,7 @@ package actor Keeper {
         entry: entry, agent: try await store.agent(entry.agent), threat: threat,
         closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
     }
+    alteredParts = try await store.alteredParts()
     for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
     for (incident, agent, until) in try await store.attachments() { active[incident]?.attached[agent] = until }
     let ended = try await store.closeOpenViewings(at: clock())

@@ -82,6 +82,14 @@ package protocol KeeperStore: Sendable {
   func partFacts(of services: [ServiceID]) async throws -> [(
     PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )]
+  func nextFootageCheck(before time: UTCTime) async throws -> (
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+  )?
+  /// Returns the part's recording and service; nil where it is gone.
+  func setChecked(_ part: PartID, finding: String?, at time: UTCTime) async throws -> (
+    recording: RecordingID, service: ServiceID
+  )?
+  func alteredParts() async throws -> Int
   func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
     path: String?, chainHead: [UInt8], keyName: String?

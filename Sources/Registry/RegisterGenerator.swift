@@ -22,7 +22,9 @@ package struct RegisterGenerator: Sendable {
     let numbers: [SQLValue] = [.integer(Int64(from)), .integer(Int64(to - 1))]
     if from == 0 { for statement in Self.foundation { try await run(statement, []) } }
     for statement in Self.recordings { try await run(statement, numbers) }
-    for table in ["incident", "recording", "recording_part", "segment", "journal", "register_day", "hold", "data_request"] {
+    for table in [
+      "incident", "recording", "recording_part", "segment", "journal", "register_day", "hold", "data_request",
+    ] {
       try await run("ANALYZE \(table)", [])
     }
   }

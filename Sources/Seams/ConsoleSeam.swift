@@ -139,11 +139,14 @@ package struct PartReadGrant: Equatable, Sendable, Codable {
   package var part: PartID
   package var path: String
   package var key: Blob
+  /// How many chunks are the part's: a disk that failed may have left more, that are in the next one.
+  package var chunkCount: Int64
 
-  package init(part: PartID, path: String, key: Blob) {
+  package init(part: PartID, path: String, key: Blob, chunkCount: Int64) {
     self.part = part
     self.path = path
     self.key = key
+    self.chunkCount = chunkCount
   }
 }
 
@@ -290,6 +293,10 @@ package enum ConsoleCall: Sendable, Codable {
   case deviceDeclareThreat(token: String, ThreatGround)
   case nextDecodeCheck
   case decodeChecked(RecordingID, verdict: String, detail: String)
+  /// A closed part that has not been read whole for a month.
+  case nextFootageCheck
+  /// - finding: what disagrees, or nil.
+  case footageChecked(PartID, finding: String?)
 }
 
 package enum ConsoleReply: Sendable, Codable {
@@ -306,6 +313,7 @@ package enum ConsoleReply: Sendable, Codable {
   case read(ReadGrant?)
   /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
   case indexFacts([PartIndexFacts], paths: [String])
+  case footageToCheck(PartIndexFacts?)
   case desk(DeskReply)
   case administered(AdminReply)
   case journal(JournalReply)

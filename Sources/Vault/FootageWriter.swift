@@ -303,14 +303,18 @@ package final class FootageWriter: Sendable {
         if let since = state.failingSince_us {
           let until = max(since, content.firstArrival_us)
           let gap = GapNote(from_us: since, to_us: until, cause: "no-space")
+          // In one write: a disk with room for the gap alone is as full as before.
           try append(
-            ChunkContent(
-              kind: .gap, epoch: content.epoch, firstArrival_us: since, lastArrival_us: until,
-              plaintext: gap.encoded), to: part, state)
+            [
+              ChunkContent(
+                kind: .gap, epoch: content.epoch, firstArrival_us: since, lastArrival_us: until,
+                plaintext: gap.encoded), content,
+            ], to: part, state)
           state.failingSince_us = nil
           outcome(.mended(part: part))
+        } else {
+          try append([content], to: part, state)
         }
-        try append(content, to: part, state)
         parts[part]?.dirty = true
         parts[part]?.uncommitted.append(content)
         return true
@@ -327,17 +331,24 @@ package final class FootageWriter: Sendable {
       }
     }
 
-    private mutating func append(_ content: ChunkContent, to part: String, _ state: PartFile) throws {
-      // The chain moves only once the bytes are in the file.
+    private mutating func append(_ contents: [ChunkContent], to part: String, _ state: PartFile) throws {
+      // The chain moves only once the bytes are in the file, all of them.
       var chain = state.chain
-      let offset = state.file.length
-      let bytes = try chain.seal(content, key: state.key)
+      var offset = state.file.length
+      var bytes: [UInt8] = []
+      var written: [CommittedChunk] = []
+      for content in contents {
+        let sealed = try chain.seal(content, key: state.key)
+        guard let header = try ChunkHeader.decode(sealed[...], fileOffset: Int(offset)) else { continue }
+        let note = content.kind == .gap || content.kind == .close ? content.plaintext : nil
+        written.append(
+          CommittedChunk(part: part, header: header, fileOffset: offset, head: chain.head, note: note))
+        offset += Int64(sealed.count)
+        if bytes.isEmpty { bytes = sealed } else { bytes += sealed }
+      }
       try state.file.append(bytes)
       state.chain = chain
-      guard let header = try ChunkHeader.decode(bytes[...], fileOffset: Int(offset)) else { return }
-      let note = content.kind == .gap || content.kind == .close ? content.plaintext : nil
-      uncommitted.append(
-        CommittedChunk(part: part, header: header, fileOffset: offset, head: chain.head, note: note))
+      uncommitted += written
     }
 
     private mutating func commit() {
@@ -376,6 +387,9 @@ package final class FootageWriter: Sendable {
     /// The file is left behind at its last commit; what came after goes into a continuation.
     private mutating func giveUp(_ part: String, _ open: OpenPart, _ error: VaultError) {
       parts[part] = nil
+      // What is not committed is written again elsewhere: it should not stand in both. The index says where this one ends,
+      // whether or not it can be cut.
+      try? open.writer.file.truncate(to: open.committed.length)
       volumes.failed(open.path)
       lastHeads[part] = open.committed.head
       if orphans[part] == nil { orphans[part] = open.uncommitted.filter { $0.kind != .close } }

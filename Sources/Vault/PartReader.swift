@@ -137,6 +137,36 @@ package struct ChunkFile: ~Copyable {
 
   deinit { if descriptor >= 0 { _ = close(descriptor) } }
 
+  /// Offset of the next bytes that a chunk may begin with; nil where there are none before the end.
+  package borrowing func nextMagic(from start: Int) throws(VaultError) -> Int? {
+    var offset = start
+    while true {
+      let window = try bytes(at: offset, upTo: 1 << 16)
+      guard window.count >= ChunkHeader.magic.count else { return nil }
+      for index in 0...(window.count - ChunkHeader.magic.count)
+      where window[index] == ChunkHeader.magic[0] && window[index...].starts(with: ChunkHeader.magic) {
+        return offset + index
+      }
+      offset += window.count - ChunkHeader.magic.count + 1
+    }
+  }
+
+  /// The header at an offset; nil where there is none.
+  package borrowing func header(at offset: Int) throws(VaultError) -> ChunkHeader? {
+    let window = try bytes(at: offset, upTo: ChunkHeader.fixedLength + ChunkHeader.maximumMarks * 4)
+    return try? ChunkHeader.decode(window[...], fileOffset: offset)
+  }
+
+  private borrowing func bytes(at offset: Int, upTo count: Int) throws(VaultError) -> [UInt8] {
+    var got = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      repeat { got = pread(descriptor, buffer.baseAddress, count, off_t(offset)) } while got < 0 && errno == EINTR
+      initialized = max(0, got)
+    }
+    guard got >= 0 else { throw VaultError.system("read", path) }
+    return bytes
+  }
+
   /// The ciphertext and tag of a chunk whose header is known.
   package borrowing func sealed(_ header: ChunkHeader, at offset: Int) throws(VaultError) -> [UInt8] {
     let length = Int(header.plaintextLength) + ChunkHeader.tagLength

@@ -80,7 +80,7 @@ class Camera:
 
 
 class World:
-    def __init__(self, more=None):
+    def __init__(self, more=None, before=None):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="plastron-e2e-", dir="/tmp"))
         self.scratch.chmod(0o755)
         self.data = self.scratch / "data"
@@ -97,6 +97,8 @@ class World:
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
         self.clip = self.make_clip()
         self.log = open(self.scratch / "server.log", "w")
+        if before:
+            before(self)
         self.start_server()
         until(self.is_up, 60)
         self.furnish()
@@ -288,13 +290,17 @@ class World:
         clip = self.clip.read_bytes()
         return [clip[at + 20:at + 180] for at in range(188 * 40, len(clip) - 188, 188 * 97)]
 
-    def end(self):
+    def end(self, keep=False):
         self.server.stdin.close()
         try:
             self.server.wait(20)
         except subprocess.TimeoutExpired:
             self.server.kill()
         self.log.close()
+        if not keep:
+            self.remove()
+
+    def remove(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 

@@ -34,7 +34,9 @@ def test_a_real_client_is_recorded_packet_by_packet(world, tmp_path):
     url = f"srt://127.0.0.1:{world.ingest_port}?streamid=%23!::u={camera},m=publish&passphrase={passphrase}&pbkeylen=16&linger=5"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-re", "-i", str(world.clip), "-map", "0", "-c", "copy", "-f", "mpegts", url], check=True, timeout=60)
-    row = world.close(camera)
+    # It stopped by itself, however long it lingered: the incident is over after its fifteen seconds.
+    row = world.closed(camera, 25)
+    assert world.sql(f"SELECT closing_cause FROM incident WHERE id = '{row['incident']}'") == "ended-by-wearer"
     exported = tmp_path / "export.ts"
     exported.write_bytes(world.export(row["recording"]))
     source, kept = hashes(world.clip), hashes(exported)

@@ -83,6 +83,8 @@ struct DecisionForm: Decodable {
 struct ConsultationForm: Decodable {
   var reason: String
   var reference: String
+  /// Gives what is unharmed of an altered recording.
+  var withoutAltered: Bool?
 }
 
 struct AgentForm: Decodable {

@@ -2,6 +2,7 @@ internal import Crypto
 internal import Doctrine
 internal import Extraction
 internal import Foundation
+internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
@@ -24,7 +25,7 @@ extension ConsoleAPI {
             reason: form.reason, reference: form.reference, form: form.form, recipient: form.recipient,
             requestingAgent: form.requestingAgent, requestingService: form.requestingService)))
     else { throw Problem.fault }
-    return try await reading(grant, wantsMP4: form.form == "mp4")
+    return try await reading(grant, wantsMP4: form.form == "mp4", leavingOut: form.withoutAltered ?? false)
   }
 
   /// A recording to look at, not to keep: MP4 as a player takes it.
@@ -40,24 +41,37 @@ extension ConsoleAPI {
       case .read(let grant?) = try await keeper.call(
         .consult(token: token, recording, reason: reason, reference: form.reference))
     else { throw Problem.fault }
-    return try await reading(grant, wantsMP4: true)
+    return try await reading(grant, wantsMP4: true, leavingOut: form.withoutAltered ?? false)
   }
 
   /// Streams a granted recording; an answer that breaks off is not taken for the whole.
-  private func reading(_ grant: ReadGrant, wantsMP4: Bool) async throws -> Response {
+  ///
+  /// - Parameter leavingOut: sends what is unharmed of a recording that was altered, and names what is left out.
+  private func reading(_ grant: ReadGrant, wantsMP4: Bool, leavingOut: Bool) async throws -> Response {
     guard let viewing = grant.viewing else { throw Problem.fault }
     let reading = readings.begin(viewing)
     guard await !hub.wasCut(viewing) else { throw Problem.unavailable("La consultation") }
     let recording = grant.recording
-    let parts = grant.masterParts(root: settings.footageRoot)
+    let master = try await survey(grant)
+    let omitted = master.altered.map { "\($0.part)/\($0.chunk)" }.joined(separator: " ")
+    guard omitted.isEmpty || leavingOut else {
+      logger.critical("an altered recording was asked for", metadata: ["recording": "\(recording)"])
+      throw Problem(
+        409, "altered", "Enregistrement altéré (Altered)",
+        "Ce qui suit n'est pas ce qui a été enregistré et n'est pas remis (partie/morceau) : \(omitted.prefix(1000)). Alertez l'auditeur (plastron footage check) ; « withoutAltered » donne le reste. (Altered chunks are withheld.)"
+      )
+    }
+    var headers: HTTPFields = [.contentType: wantsMP4 ? "video/mp4" : "video/mp2t", .cacheControl: "no-store"]
+    if !omitted.isEmpty, let name = HTTPField.Name("X-Plastron-Omitted") {
+      headers[name] = String(omitted.prefix(4000))
+    }
     let logger = self.logger
     return Response(
-      status: .ok,
-      headers: [.contentType: wantsMP4 ? "video/mp4" : "video/mp2t", .cacheControl: "no-store"],
+      status: .ok, headers: headers,
       body: ResponseBody { writer in
         var derived = DerivedMP4()
         do {
-          try await MasterReader.read(parts) { bytes in
+          try await master.read { bytes in
             // ACC-1: the right ended; a part of a file is not taken for the whole.
             guard !reading.isCut else { throw Problem.unavailable("La consultation") }
             let piece = wantsMP4 ? derived.push(bytes) : bytes
@@ -73,6 +87,16 @@ extension ConsoleAPI {
       })
   }
 
+  /// Reads a recording once, on a thread of its own, before a byte of it is handed out.
+  private func survey(_ grant: ReadGrant) async throws -> MasterReader {
+    let parts = grant.masterParts(root: settings.footageRoot)
+    return try await withCheckedThrowingContinuation { continuation in
+      DispatchQueue.global(qos: .userInitiated).async {
+        continuation.resume(with: Result { try MasterReader(parts) })
+      }
+    }
+  }
+
   func check(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try Query(request).finish()
     guard case .indexFacts(let facts, let paths) = try await keeper.call(.indexFacts(token: try sessionToken(request)))
@@ -83,12 +107,7 @@ extension ConsoleAPI {
     return try Response.json(
       await withCheckedContinuation { continuation in
         DispatchQueue.global(qos: .utility).async {
-          let parts = facts.map { fact in
-            IndexedPart(
-              part: fact.part.rawValue, recording: fact.recording.rawValue, path: fact.path,
-              isClosed: fact.state == "closed", chunkCount: fact.chunkCount, chainHead: fact.chainHead.bytes,
-              file_bytes: fact.file_bytes, media_bytes: fact.media_bytes)
-          }
+          let parts = facts.map(IndexedPart.init)
           let findings = parts.flatMap { FootageCheck.check($0, root: root) }
           continuation.resume(
             returning: CheckShape(
@@ -103,6 +122,10 @@ extension ConsoleAPI {
 
 extension ReadGrant {
   func masterParts(root: String) -> [MasterPart] {
-    parts.map { MasterPart(path: root + "/" + $0.path, key: SymmetricKey(data: $0.key.bytes)) }
+    parts.map {
+      MasterPart(
+        name: $0.part.rawValue, path: root + "/" + $0.path, key: SymmetricKey(data: $0.key.bytes),
+        chunkCount: $0.chunkCount)
+    }
   }
 }

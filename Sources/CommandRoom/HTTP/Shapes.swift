@@ -65,6 +65,8 @@ struct ExtractionForm: Decodable {
   /// Required where the regime says so (`pn-gn`).
   var requestingAgent: String?
   var requestingService: String?
+  /// Gives what is unharmed of an altered recording.
+  var withoutAltered: Bool?
 }
 
 struct WallShape: Encodable {

@@ -55,8 +55,9 @@ package struct IncidentMachine: ~Copyable, Sendable {
   package static let linkLoss_s: Int64 = 120
   /// After a close, a camera that keeps trying with the same activation is quiet for this long first.
   package static let quiet_s: Int64 = 10
-  /// A connection whose last packet is older than this when it ends has lost its link.
-  package static let freshPacket_us: Int64 = 1_000_000
+  /// A connection whose last packet is older than this when it ends has lost its link: a sender that lingers is gone a
+  /// second or two after its last packet, a lost link is given up by the transport after five.
+  package static let freshPacket_us: Int64 = 3_000_000
   /// An incident open longer asks for confirmation (REC-4).
   package static let confirmationBound_s: Int64 = 4 * 3600
 

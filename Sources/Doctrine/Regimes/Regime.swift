@@ -95,7 +95,8 @@ extension Regime.Articles {
   static let prison = Self(
     recording: "code pénitentiaire L223-20", access: "code pénitentiaire L223-20", live: "code pénitentiaire L223-20",
     wearer: "code pénitentiaire L223-20",
-    after: "code pénitentiaire L223-20", term: "code pénitentiaire L223-20", cameras: "code pénitentiaire L223-20", journal: "code pénitentiaire L223-20",
+    after: "code pénitentiaire L223-20", term: "code pénitentiaire L223-20", cameras: "code pénitentiaire L223-20",
+    journal: "code pénitentiaire L223-20",
     rights: "loi 78-17 art. 104 à 106")
 }
 

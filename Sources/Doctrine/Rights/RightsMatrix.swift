@@ -36,7 +36,8 @@ package enum RightsMatrix {
         Asker(name: "ended-head", actor: person(.head, other, from: 0, until: 1)),
         Asker(name: "future-head", actor: person(.head, other, from: 2, until: 3)),
         Asker(name: "other-service-head", actor: person(.head, other, in: ServiceID("t"))),
-        Asker(name: "no-accreditation", actor: Actor(account: AccountID("a"), agent: other, name: "a", accreditations: [])),
+        Asker(
+          name: "no-accreditation", actor: Actor(account: AccountID("a"), agent: other, name: "a", accreditations: [])),
       ]
       + Job.allCases.map { Asker(name: $0.rawValue, actor: Actor($0)) }
   }
@@ -204,7 +205,8 @@ package enum RightsMatrix {
       "training": "formation", "finding-offenders": "recherche d'auteurs",
       "preventing-imminent-harm": "prévention d'atteintes", "helping-persons": "secours",
       "faithful-report": "compte rendu", "issued": "perçue", "not-issued": "non perçue", "disabled": "désactivée",
-      "search": "fouille", "medical-secret": "secret médical", "no number authorised": "sans nombre autorisé", "one left": "nombre non atteint", "none left": "nombre atteint",
+      "search": "fouille", "medical-secret": "secret médical", "no number authorised": "sans nombre autorisé",
+      "one left": "nombre non atteint", "none left": "nombre atteint",
       "themselves": "soi-même",
       "not recorded": "non enregistré",
       "somebody else": "une autre personne",

@@ -5,6 +5,52 @@ import Postgres
 /// What the check and the console ask, and the journal's index.
 extension Register {
   /// What the index says of every part that is not erased.
+  package func nextFootageCheck(before time: UTCTime) async throws -> (
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+  )? {
+    try await pool.run { connection in
+      try connection.query(
+        """
+        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,
+          (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')) AS media_bytes
+        FROM recording_part p WHERE p.state = 'closed' AND p.path IS NOT NULL AND (p.checked_at IS NULL OR p.checked_at < at_us($1))
+        ORDER BY p.checked_at NULLS FIRST, p.id LIMIT 1
+        """, [time.sql]
+      ).first.map(Self.partFacts)
+    }
+  }
+
+  package func setChecked(_ part: PartID, finding: String?, at time: UTCTime) async throws -> (
+    recording: RecordingID, service: ServiceID
+  )? {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE recording_part SET checked_at = at_us($2), finding = left($3, 500) WHERE id = $1 RETURNING recording_id, service_id",
+        [.text(part.rawValue), time.sql, .optional(finding)]
+      ).first.map { (RecordingID(try $0.text("recording_id")), ServiceID(try $0.text("service_id"))) }
+    }
+  }
+
+  package func alteredParts() async throws -> Int {
+    try await pool.run { connection in
+      Int(
+        try connection.query("SELECT count(*) AS n FROM recording_part WHERE finding IS NOT NULL").first?.integer("n")
+          ?? 0)
+    }
+  }
+
+  private static func partFacts(_ row: Row) throws -> (
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+  ) {
+    let head = row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head")
+    return (
+      PartProgress(
+        part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"), chainHead: head,
+        file_bytes: try row.integer("file_bytes")), recording: RecordingID(try row.text("recording_id")),
+      path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes")
+    )
+  }
+
   package func partFacts(of services: [ServiceID]) async throws -> [(
     PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )] {
@@ -16,15 +62,7 @@ extension Register {
         WHERE p.state <> 'erased' AND p.path IS NOT NULL AND p.service_id = ANY($1::uuid[])
         GROUP BY p.id ORDER BY p.local_day, p.id
         """, [.textArray(services.map(\.rawValue))]
-      ).map { row in
-        let head = row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head")
-        return (
-          PartProgress(
-            part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"), chainHead: head,
-            file_bytes: try row.integer("file_bytes")), recording: RecordingID(try row.text("recording_id")),
-          path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes")
-        )
-      }
+      ).map(Self.partFacts)
     }
   }
 

@@ -126,7 +126,8 @@ extension ViewDefinition {
       first: "sort_at", firstAsInteger: "us(page.sort_at)", fromInteger: "at_us", second: "id", secondCast: "uuid"
     ),
     conditions: [
-      .camera: "r.camera_id = $", .state: "r.state = $", .incident: "r.incident_id = $::uuid", .recording: "r.id = $::uuid",
+      .camera: "r.camera_id = $", .state: "r.state = $", .incident: "r.incident_id = $::uuid",
+      .recording: "r.id = $::uuid",
       .reference:
         "r.id = ANY(ARRAY(SELECT x.id FROM incident i JOIN recording x ON x.incident_id = i.id WHERE i.service_id = s.service::uuid AND i.reference = $ UNION SELECT p.recording_id FROM procedure_link p WHERE p.service_id = s.service::uuid AND p.reference = $))",
       .unjustified:

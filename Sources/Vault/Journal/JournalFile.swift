@@ -57,6 +57,12 @@ package final class JournalFile: Sendable {
     let key = try SigningKey.load(signingKeyPath, folder: self.folder)
     let verifier = VerifierKey(name: origin, publicKey: Array(key.publicKey.rawRepresentation))
     try Directories.replace(folder + "/public-key", with: Array((verifier.text + "\n").utf8))
+    // The key that everything is verified by, for good: each later one is introduced by the one before.
+    if !FileManager.default.fileExists(atPath: folder + "/first-public-key"),
+      Directories.names(in: folder + "/rotations").isEmpty
+    {
+      try Directories.replace(folder + "/first-public-key", with: Array((verifier.text + "\n").utf8))
+    }
     let loop = try JournalSequencer(
       folder: self.folder, key: key, keyPath: signingKeyPath, origin: origin, shared: shared)
     let finished = self.finished

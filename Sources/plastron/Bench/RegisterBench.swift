@@ -84,7 +84,8 @@ struct RegisterBench: AsyncParsableCommand {
     // Every view by itself, of a day, and by every filter that it has.
     let samples: [RegisterFilter.Key: String] = [
       .account: "account-7", .agent: "M-17", .camera: "CAM-1-17", .act: "viewing.joined", .unjustified: "yes",
-      .recording: RegisterGenerator.identifier("recording", 1234), .incident: RegisterGenerator.identifier("incident", 1234),
+      .recording: RegisterGenerator.identifier("recording", 1234),
+      .incident: RegisterGenerator.identifier("incident", 1234),
       .service: "service 1",
     ]
     var pages: [(String, @Sendable () async throws -> Void)] = []

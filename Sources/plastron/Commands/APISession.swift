@@ -103,7 +103,11 @@ struct APISession: Sendable {
     } catch {
       try? await client.shutdown()
       if error is Complaint { throw error }
-      throw Complaint(description: "the console at \(server) does not answer (\(type(of: error)))")
+      let kind = "\(type(of: error))"
+      let hint =
+        kind.contains("SSL")
+        ? ": its certificate is not trusted by \(ca), or has another name (--ca, --server)" : " (\(kind))"
+      throw Complaint(description: "the console at \(server) does not answer\(hint)")
     }
   }
 

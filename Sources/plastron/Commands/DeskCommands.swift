@@ -40,7 +40,7 @@ struct APICommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "api", abstract: "Un acte de l'API, comme compte nommé (any act of the API).",
     discussion: """
-      Les adresses et les corps sont dans docs/openapi.json, que le serveur donne aussi : /api/v1/openapi.json.
+      Les adresses et les corps sont dans le document que le serveur donne : /api/v1/openapi.json.
         plastron api POST /recordings/ID/holds --account chef --body '{"kind":"judicial",...}'
       """)
   @OptionGroup var login: AccountOption

@@ -102,8 +102,12 @@ final class DemoWorld {
       .createAgent(service: service, matricule: "D-002", name: "Dominique Opérateur", rank: "brigadier-chef"))
     let witness = try await created(
       .createAgent(service: service, matricule: "D-003", name: "Claude Témoin", rank: "maire adjoint"))
+    let auditor = try await created(
+      .createAgent(service: service, matricule: "D-004", name: "Andrea Auditeur", rank: "attaché"))
+    let head = try await created(
+      .createAgent(service: service, matricule: "D-005", name: "Sacha Chef", rank: "chef de service"))
     for (name, agent) in [
-      ("operateur", officer), ("auditeur", officer), ("chef", officer), ("temoin-1", wearer), ("temoin-2", witness),
+      ("operateur", officer), ("auditeur", auditor), ("chef", head), ("temoin-1", wearer), ("temoin-2", witness),
     ] {
       let account = "\(name)-\(run)"
       passwords[name] = Tokens.make()
@@ -117,16 +121,16 @@ final class DemoWorld {
       .seatHead(
         service: service, account: accounts["chef"] ?? "", act: "démonstration", days: 30, first: present("temoin-1"),
         second: present("temoin-2")))
-    let head = try await session("chef")
-    for (name, role) in [("operateur", Role.operator), ("auditeur", .auditor)] {
-      try await head.send(
-        "POST", "/services/\(serviceID)/accreditations",
-        [
-          "account": accounts[name] ?? "", "role": role.rawValue, "act": "démonstration",
-          "until": Date().addingTimeInterval(30 * 86_400).formatted(.iso8601),
-        ])
+    try await withSession("chef") { session in
+      for (name, role) in [("operateur", Role.operator), ("auditeur", .auditor)] {
+        try await session.send(
+          "POST", "/services/\(serviceID)/accreditations",
+          [
+            "account": accounts[name] ?? "", "role": role.rawValue, "act": "démonstration",
+            "until": Date().addingTimeInterval(30 * 86_400).formatted(.iso8601),
+          ])
+      }
     }
-    await head.end()
     camera.id = "CAM-\(run)"
     guard
       case .enrolled(_, let passphrase, let token) = try await AdministratorLink.call(
@@ -139,9 +143,18 @@ final class DemoWorld {
 
   private(set) var accounts: [String: String] = [:]
 
-  func session(_ role: String) async throws -> APISession {
-    try await APISession.logIn(
+  /// Logs in, works, and logs out however that ends.
+  func withSession<R>(_ role: String, _ body: (APISession) async throws -> R) async throws -> R {
+    let session = try await APISession.logIn(
       server: url, ca: settings.certificatePath, account: accounts[role] ?? "", password: passwords[role] ?? "")
+    do {
+      let result = try await body(session)
+      await session.end()
+      return result
+    } catch {
+      await session.end()
+      throw error
+    }
   }
 
   /// What the journal keeps as the reason of what the demonstration sets up.

@@ -70,12 +70,19 @@ struct DemoRun {
   // MARK: Once
 
   func once() async throws {
+    try await world.withSession("operateur") { operatorSession in
+      try await world.withSession("auditeur") { auditor in try await once(operatorSession, auditor) }
+    }
+    if failures.withLock({ $0 }) > 0 { throw Complaint(description: "the demonstration failed") }
+    print("demonstration: all of it holds")
+  }
+
+  private func once(_ operatorSession: APISession, _ auditor: APISession) async throws {
     let clip = try makeClip()
     let sentPath = world.settings.dataFolder + "/demo-sent.ts"
     print("camera: 20 s over SRT, threat declared")
     let output = Pipe()
     let camera = try startCamera(clip, seconds: 20, sent: sentPath, output: output)
-    let operatorSession = try await world.session("operateur")
     let incident = try await waitForIncident(operatorSession)
     check(incident.threat == "agents", "incident \(incident.incident) is active, threat declared: agents")
     let frames = Mutex(0)
@@ -90,7 +97,6 @@ struct DemoRun {
     check(viewed > 100_000, "a viewer received \(viewed) live bytes")
     try await operatorSession.send("POST", "/incidents/\(incident.incident)/close", nil)
     viewing.cancel()
-    let auditor = try await world.session("auditeur")
     let row = try await waitForClose(auditor, incident.recording)
     check(row.state == "closed", "the incident is closed, recording \(row.recording)")
     let sent = try FileManager.default.attributesOfItem(atPath: sentPath)[.size] as? Int ?? 0
@@ -104,10 +110,6 @@ struct DemoRun {
     let decoded = try await waitForDecode(auditor, incident.recording)
     check(decoded == "decodes", "its key pictures decode: \(decoded)")
     try checkJournal(incident.recording)
-    await auditor.end()
-    await operatorSession.end()
-    if failures.withLock({ $0 }) > 0 { throw Complaint(description: "the demonstration failed") }
-    print("demonstration: all of it holds")
   }
 
   private let failures = FailureCount()
@@ -154,11 +156,11 @@ struct DemoRun {
   }
 
   private func checkExport(_ recording: String, _ sentPath: String) async throws {
-    let head = try await world.session("chef")
-    let exported = try await head.send(
-      "POST", "/recordings/\(recording)/extraction",
-      ["reason": "judicial", "reference": "DÉMO-1", "form": "ts"])
-    await head.end()
+    let exported = try await world.withSession("chef") { head in
+      try await head.send(
+        "POST", "/recordings/\(recording)/extraction",
+        ["reason": "judicial", "reference": "DÉMO-1", "form": "ts"])
+    }
     let sent = try Data(contentsOf: URL(fileURLWithPath: sentPath))
     check(exported == sent, "the export is what was sent, byte for byte (\(exported.count) bytes)")
   }

@@ -171,8 +171,10 @@ final class EmbeddedPostgres: Sendable {
     guard isNew || !missing.isEmpty else { return }
     let pool = Pool(conninfo: try superuser(), connections: 1)
     defer { pool.close() }
-    for role in missing {
-      let password = Tokens.make()
+    // A new cluster beside keys that were put back: the roles are made with the passwords that are there.
+    for role in isNew ? RoleStatements.roles : missing {
+      let known = try? Directories.read(keysFolder + "/postgres-\(role)", limit: 256)
+      let password = known.map { String(decoding: $0, as: UTF8.self) } ?? Tokens.make()
       try await pool.run { try $0.script(RoleStatements.make(role, password: password)) }
       try Directories.replace(keysFolder + "/postgres-\(role)", with: Array(password.utf8), mode: 0o600)
     }

@@ -22,7 +22,7 @@ enum Setup {
     let files = FileManager.default
     guard !files.fileExists(atPath: settings.masterKeyPath) else { return }
     let used =
-      files.fileExists(atPath: settings.journalFolder + "/entries")
+      files.fileExists(atPath: settings.journalFolder + "/tile/entries")
       || !Directories.names(in: settings.dayKeysFolder).isEmpty
     guard !used else {
       throw Settings.Invalid(

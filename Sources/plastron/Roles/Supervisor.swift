@@ -31,18 +31,18 @@ final class Supervisor: Sendable {
     defer { withExtendedLifetime(lock) {} }
     try Setup.prepare(settings)
     var database: EmbeddedPostgres?
+    defer { database?.stop() }
     var url = settings.databaseURL
     if url == nil {
       let embedded = EmbeddedPostgres(settings, logger: logger)
-      try await embedded.start()
       database = embedded
+      try await embedded.start()
       let owner = Pool(conninfo: try EmbeddedPostgres.conninfo(settings, "plastron_owner"), connections: 1)
       let applied = try await Migrator(pool: owner, folder: settings.migrationsFolder).run()
       owner.close()
       if !applied.isEmpty { logger.notice("migrations applied", metadata: ["count": "\(applied.count)"]) }
       url = try EmbeddedPostgres.conninfo(settings, "plastron_server")
     }
-    defer { database?.stop() }
     let secret = url ?? ""
     let keeping = database.map { database in Task { await database.keep() } }
     defer { keeping?.cancel() }

@@ -1,0 +1,60 @@
+internal import Doctrine
+internal import Extraction
+internal import Foundation
+internal import Logging
+internal import Seams
+
+/// Reads every closed master again at least monthly, slowly, and tells the keeper what disagrees.
+///
+/// Without any key: the chain says whether a byte was changed. See docs/design/durability.md for the invariants.
+// INT-5.
+struct FootageChecker: Sendable {
+  /// Between looks for a master to check.
+  static let pause: Duration = .seconds(10)
+  /// Bytes read a second at the most, so that nobody's live or replay waits for the disk.
+  static let rate_bytes: Int64 = 50 << 20
+
+  let keeper: ConsoleKeeper
+  let footageRoot: String
+  let logger: Logger
+
+  func run() async {
+    while !Task.isCancelled {
+      var wait = Self.pause
+      do throws(Problem) {
+        if case .footageToCheck(let facts?) = try await keeper.call(.nextFootageCheck) {
+          let findings = await check(facts)
+          if let first = findings.first {
+            logger.critical(
+              "a master is not as it was written", metadata: ["part": "\(facts.part)", "finding": "\(first.code)"])
+          }
+          _ = try await keeper.call(
+            .footageChecked(facts.part, finding: findings.first.map { "\($0.code): \($0.sentence)" }))
+          wait = .milliseconds(1000 * facts.file_bytes / Self.rate_bytes + 20)
+        }
+      } catch {
+        logger.debug("no footage check", metadata: ["problem": "\(error.code)"])
+      }
+      try? await Task.sleep(for: wait)
+    }
+  }
+
+  private func check(_ facts: PartIndexFacts) async -> [FootageFinding] {
+    let root = footageRoot
+    return await withCheckedContinuation { continuation in
+      DispatchQueue.global(qos: .background).async {
+        continuation.resume(returning: FootageCheck.check(IndexedPart(facts), root: root))
+      }
+    }
+  }
+}
+
+extension IndexedPart {
+  init(_ facts: PartIndexFacts) {
+    self.init(
+      part: facts.part.rawValue, recording: facts.recording.rawValue, path: facts.path,
+      isClosed: facts.state == "closed",
+      chunkCount: facts.chunkCount, chainHead: facts.chainHead.bytes, file_bytes: facts.file_bytes,
+      media_bytes: facts.media_bytes)
+  }
+}
