@@ -22,7 +22,21 @@ CREATE INDEX journal_of_reference ON journal (service_id, (entry->'facts'->>'ref
   WHERE entry->'facts'->>'reference' IS NOT NULL;
 CREATE INDEX journal_of_incident ON journal (service_id, (entry->'facts'->>'incident'), at DESC, position DESC)
   WHERE entry->'facts'->>'incident' IS NOT NULL;
-CREATE INDEX journal_of_agent ON journal (service_id, (entry->'facts'->>'matricule'), act, at DESC, position DESC)
+CREATE INDEX journal_of_agent ON journal (service_id, (entry->'facts'->>'matricule'), at DESC, position DESC)
   WHERE entry->'facts'->>'matricule' IS NOT NULL;
 CREATE INDEX hold_by_reference ON hold (service_id, reference, number DESC, id DESC);
 CREATE INDEX hold_by_account ON hold (service_id, placed_by, number DESC, id DESC);
+CREATE INDEX journal_refused_account ON journal (service_id, author, at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused';
+CREATE INDEX journal_refused_camera ON journal (service_id, (entry->'facts'->>'camera'), at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'camera' IS NOT NULL;
+CREATE INDEX journal_refused_incident ON journal (service_id, (entry->'facts'->>'incident'), at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'incident' IS NOT NULL;
+CREATE INDEX journal_refused_recording ON journal (service_id, (entry->'facts'->>'recording'), at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'recording' IS NOT NULL;
+CREATE INDEX journal_refused_reference ON journal (service_id, (entry->'facts'->>'reference'), at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'reference' IS NOT NULL;
+CREATE INDEX journal_refused_agent ON journal (service_id, (entry->'facts'->>'matricule'), at DESC, position DESC)
+  WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'matricule' IS NOT NULL;
+CREATE INDEX data_request_by_camera ON data_request (service_id, camera_id, number DESC, id DESC) WHERE camera_id IS NOT NULL;
+CREATE INDEX data_request_by_reference ON data_request (service_id, reference, number DESC, id DESC);

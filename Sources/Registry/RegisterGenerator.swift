@@ -100,7 +100,7 @@ package struct RegisterGenerator: Sendable {
     """
     INSERT INTO hold (id, recording_id, service_id, kind, reference, authority, requested_on, review_on, placed_at, placed_by)
     SELECT \(id("hold", "n")), \(id("recording", "n")), \(id("service", "s")), 'judicial', 'PV-' || (n / 7), 'parquet', day, day + 90, at,
-      'account-' || (n % 40) FROM \(numbered) WHERE n % 50 = 0
+      'account-' || (n % 40) FROM \(numbered) WHERE n % 50 = 0 AND n % \(days) <> 0
     """,
     """
     INSERT INTO data_request (id, service_id, kind, reference, received_on, due_on, camera_id, entered_by)

@@ -178,7 +178,7 @@ extension ViewDefinition {
     table: "hold h", alias: "h", inService: "h.service_id = s.service::uuid", order: byNumber,
     conditions: [
       .recording: "h.recording_id = $::uuid", .reference: "h.reference = $", .account: "h.placed_by = $",
-      .state: "CASE WHEN h.released_at IS NULL THEN 'open' ELSE 'released' END = $",
+      .state: "(($::text = 'open' AND h.released_at IS NULL) OR ($::text = 'released' AND h.released_at IS NOT NULL))",
     ], from: "h.placed_at >= at_us($)", to: "h.placed_at < at_us($)",
     joins: "",
     columns: [
@@ -215,7 +215,7 @@ extension ViewDefinition {
     table: "data_request q", alias: "q", inService: "q.service_id = s.service::uuid", order: byNumber,
     conditions: [
       .reference: "q.reference = $", .camera: "q.camera_id = $",
-      .state: "CASE WHEN q.decision IS NULL THEN 'open' ELSE 'decided' END = $",
+      .state: "(($::text = 'open' AND q.decision IS NULL) OR ($::text = 'decided' AND q.decision IS NOT NULL))",
     ], from: "q.received_on >= (at_us($) AT TIME ZONE 'Europe/Paris')::date",
     to: "q.received_on <= (at_us($) AT TIME ZONE 'Europe/Paris')::date",
     joins: "",
