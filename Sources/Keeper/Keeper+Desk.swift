@@ -128,6 +128,7 @@ extension Keeper {
   func cutViewings(
     of account: AccountID, in service: ServiceID?, cause: String, except session: [UInt8]? = nil
   ) async {
+    forget(account, except: session)
     for (id, viewing) in viewings
     where viewing.account == account && (service == nil || viewing.service == service) && viewing.session != session {
       try? await leave(id, cause: cause)

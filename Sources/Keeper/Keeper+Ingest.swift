@@ -11,32 +11,51 @@ internal import Vault
 extension Keeper {
   package func answer(_ call: IngestCall) async throws -> IngestReply {
     switch call {
-    case .events(let boot, let events): return try await take(events, boot: boot)
+    case .events(let boot, let oldest, let events): return try await take(events, boot: boot, oldest: oldest)
     case .status(let status):
       took(status)
-      return .acknowledged(upTo: ingestDone)
+      return .acknowledged(upTo: ingestDone, noted: ingestNoted)
     case .found(let parts):
       return .found(try await answer(found: parts))
     }
   }
 
   /// One batch at a time: a second one, sent because the answer to the first was late, is told to wait.
-  private func take(_ events: [NumberedEvent], boot: String) async throws -> IngestReply {
+  private func take(_ events: [NumberedEvent], boot: String, oldest: UInt64) async throws -> IngestReply {
     guard !takesEvents else { throw Problem.unavailable("le keeper") }
     takesEvents = true
     defer { takesEvents = false }
     if ingestBoot != boot {
       ingestBoot = boot
       ingestDone = 0
+      ingestNoted = 0
       ingestJournalled = []
     }
-    for event in events where event.number > ingestDone {
+    // What was acknowledged, to this keeper or to one before it, is not told again; nor what could not be told.
+    ingestDone = max(ingestDone, max(oldest, 1) - 1)
+    ingestNoted = max(ingestNoted, ingestDone)
+    // First what takes effect at once, whatever the database does: memory and journal.
+    for event in events where event.number == ingestNoted + 1 {
       do {
-        try await take(event)
-      } catch  where error is VaultError || store.isTransient(error) {
+        try await note(event)
+      } catch  where error is VaultError {
+        logger.warning("events wait for the journal", metadata: ["number": "\(event.number)", "error": "\(error)"])
+        throw Problem.unavailable("le journal")
+      } catch {
+        logger.error("an event was not noted", metadata: ["number": "\(event.number)", "error": "\(error)"])
+      }
+      ingestNoted = event.number
+    }
+    // Then the register, in order.
+    for event in events where event.number == ingestDone + 1 {
+      do {
+        try await index(event.event)
+        setDatabaseAway(false)
+      } catch  where store.isTransient(error) {
         logger.warning(
-          "events wait for database or journal", metadata: ["number": "\(event.number)", "error": "\(error)"])
-        throw Problem.unavailable("la base ou le journal")
+          "events wait for the database", metadata: ["number": "\(event.number)", "error": "\(error)"])
+        setDatabaseAway(true)
+        break
       } catch {
         // One event that can never be taken must not hold every camera's back; the files have what it says.
         logger.error("an event was not taken", metadata: ["number": "\(event.number)", "error": "\(error)"])
@@ -44,7 +63,18 @@ extension Keeper {
       ingestDone = event.number
       ingestJournalled.remove(event.number)
     }
-    return .acknowledged(upTo: ingestDone)
+    return .acknowledged(upTo: ingestDone, noted: ingestNoted)
+  }
+
+  func setDatabaseAway(_ isAway: Bool) {
+    guard isDatabaseAway != isAway else { return }
+    isDatabaseAway = isAway
+    if isAway {
+      logger.critical("the database is away: incidents, threats and live go on; the register follows")
+    } else {
+      logger.notice("the database is back")
+    }
+    publishWall()
   }
 
   /// Journals once, however often the event is told.
@@ -57,23 +87,21 @@ extension Keeper {
     ingestJournalled.insert(number)
   }
 
-  private func take(_ numbered: NumberedEvent) async throws {
+  /// What an event does at once: memory and journal.
+  private func note(_ numbered: NumberedEvent) async throws {
     let number = numbered.number
     switch numbered.event {
     case .incidentOpened(let entry, let threat, let peer):
       try await opened(number, entry, threat: threat, peer: peer)
     case .partOpened(let part):
       guard services[part.service] != nil else { return }
+      partService[part.part] = part.service
       try await journalOnce(
         number, .collection, "part.opened", author: "ingest", service: part.service,
         [
           "recording": .string(part.recording.rawValue), "part": .string(part.part.rawValue),
           "day": .string(part.localDay.description),
         ])
-      partService[part.part] = part.service
-      // The regime of now, read after the wait: a change meanwhile shortens this one too.
-      guard let service = services[part.service] else { return }
-      try await store.open(entry(of: part, service))
     case .streamJoined(let incident, let recording, let epoch, let at, let peer):
       active[incident]?.streaming = true
       publishWall()
@@ -91,8 +119,6 @@ extension Keeper {
         [
           "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
         ])
-    case .segment(let segment):
-      try await store.insert(segment)
     case .gap(let gap):
       try await journalOnce(
         number, .collection, "recording.gap", author: "ingest", service: partService[gap.part],
@@ -100,7 +126,6 @@ extension Keeper {
           "part": .string(gap.part.rawValue), "from_us": .integer(gap.from.microseconds),
           "to_us": .integer(gap.to.microseconds), "cause": .string(gap.cause.rawValue),
         ])
-      try await store.insert(gap)
     case .chainHeads(let heads):
       // One entry a service: nobody reads another's parts in it.
       let byService = Dictionary(grouping: heads) { partService[$0.part]?.rawValue ?? "" }
@@ -115,10 +140,8 @@ extension Keeper {
       try await journalOnce(
         number, .collection, "part.closed", author: "ingest", service: partService[progress.part],
         ["head": Self.fact(progress)])
-      try await store.close(progress)
-      partService[progress.part] = nil
     case .incidentClosed(let closed):
-      try await ended(number, closed)
+      _ = try await ended(number, closed)
     case .refused(let refusal):
       if let name = refusal.camera, cameras[CameraID(name)] != nil {
         lastRefusal[CameraID(name)] = refusal.sentence
@@ -135,12 +158,36 @@ extension Keeper {
             "result": .string("refused"), "peer": .string(refusal.peer),
           ])
       }
-      try await store.insert(refusal)
     case .linkTested(let result):
       lastLinkTest[result.camera] = result
     case .streaming(let recordings):
       for (id, incident) in active { active[id]?.streaming = recordings.contains(incident.entry.recording) }
       publishWall()
+    case .segment: break
+    }
+  }
+
+  /// What an event is in the register. Told again, it changes nothing.
+  private func index(_ event: IngestEvent) async throws {
+    switch event {
+    case .incidentOpened(let entry, _, _): try await store.open(entry)
+    case .partOpened(let part):
+      // The regime of now, read after the wait: a change meanwhile shortens this one too.
+      guard let service = services[part.service] else { return }
+      try await store.open(entry(of: part, service))
+    case .segment(let segment): try await store.insert(segment)
+    case .gap(let gap): try await store.insert(gap)
+    case .partClosed(let progress):
+      try await store.close(progress)
+      partService[progress.part] = nil
+    case .incidentClosed(let closed):
+      var stored = closed
+      stored.by = closed.by ?? active[closed.incident]?.closing?.by
+      try await store.close(stored)
+      active[closed.incident] = nil
+      publishWall()
+    case .refused(let refusal): try await store.insert(refusal)
+    case .streamJoined, .streamLeft, .chainHeads, .linkTested, .streaming: break
     }
   }
 
@@ -183,7 +230,6 @@ extension Keeper {
         "trigger": .string("wearer"), "reference": entry.reference.map(CanonicalJSON.string) ?? .null,
         "opened_us": .integer(entry.openedAt.microseconds), "peer": .string(peer),
       ].merging(Self.facts(of: decision)) { $1 })
-    try await store.open(entry)
     if case .refused = decision {
       try await requestClose(entry.id, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
     }
@@ -207,8 +253,13 @@ extension Keeper {
     if camera.issuedTo?.id == entry.agent {
       object.camera = camera.enabled ? .issued : .disabled
     } else {
-      let was = try await store.wasIssued(entry.camera, to: entry.agent, at: entry.openedAt)
-      object.camera = was ? .issued : .notIssued
+      do {
+        let was = try await store.wasIssued(entry.camera, to: entry.agent, at: entry.openedAt)
+        object.camera = was ? .issued : .notIssued
+      } catch  where store.isTransient(error) {
+        // The ingest's table, which is the register's of the moment, had it as issued.
+        object.camera = .issued
+      }
     }
     return object
   }
@@ -240,14 +291,17 @@ extension Keeper {
         "ground": .string(ground.rawValue), "origin": .string(origin.rawValue),
         "reason": reason.map(CanonicalJSON.string) ?? .null,
       ]) { $1 })
-    try await store.insert(threat)
+    let store = self.store
+    try await follow("threat declared") { try await store.insert(threat) }
     guard active[incident]?.live.threatDeclared(threat) == .begin else { return }
     publishLive(incident)
     publishWall()
   }
 
   /// - Parameter number: of the event; nil where the keeper itself finds the incident over.
-  private func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws {
+  ///
+  /// Memory and journal; the register follows by what this returns.
+  private func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws -> IncidentClosed {
     let known = active[closed.incident]
     let author = closed.by ?? known?.closing?.by ?? (closed.cause == .endedByWearer ? "wearer" : "server")
     // Somebody's close has its own entry; one by the passing of time rests on the text.
@@ -268,11 +322,10 @@ extension Keeper {
       try await scribe.write(
         .collection, "incident.closed", author: author, service: known?.entry.service, facts)
     }
+    publishWall()
     var stored = closed
     stored.by = author
-    try await store.close(stored)
-    active[closed.incident] = nil
-    publishWall()
+    return stored
   }
 
   private func alarm(_ refusal: RefusalEntry) {
@@ -359,11 +412,14 @@ extension Keeper {
   /// Incidents that are active here and of which no open file is left: they ended while nobody could tell.
   private func closeWithoutFile(except kept: Set<IncidentID>) async throws {
     for (id, incident) in active where !kept.contains(id) {
-      try await ended(
+      let stored = try await ended(
         nil,
         IncidentClosed(
           incident: id, recording: incident.entry.recording, camera: incident.entry.camera, at: clock(),
           cause: incident.closing?.cause ?? .serverRestart, by: incident.closing?.by, damage: 0))
+      try await store.close(stored)
+      active[id] = nil
+      publishWall()
     }
   }
 

@@ -94,7 +94,8 @@ extension Keeper {
       await leaveAll(incident.entry.recording, cause: "threat-ended")
     }
     publishWall()
-    await bestEffort { try await store.closeThreat(threat.id, at: clock()) }
+    let (store, now) = (self.store, clock())
+    try await follow("threat ended") { try await store.closeThreat(threat.id, at: now) }
     return .done
   }
 
@@ -123,14 +124,8 @@ extension Keeper {
     tellIngest(.closeIncident(id, cause: cause, by: author))
     await leaveAll(incident.entry.recording, cause: "incident-closed")
     publishWall()
-    await bestEffort { try await store.requestClose(id, cause: cause, by: author) }
-  }
-
-  /// Brings into the register what is done already, and in the journal: its failure undoes nothing.
-  private func bestEffort(_ body: () async throws -> Void) async {
-    do { try await body() } catch {
-      logger.warning("done and journalled, not in the register yet", metadata: ["error": "\(error)"])
-    }
+    let store = self.store
+    try await follow("close requested") { try await store.requestClose(id, cause: cause, by: author) }
   }
 
   /// Until when a viewing may last: the accreditation, and where it rests on an attachment, that too.

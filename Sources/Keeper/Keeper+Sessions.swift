@@ -132,6 +132,7 @@ extension Keeper {
     let person = try await session(token, mayBeLimited: true)
     try await scribe.write(
       .consultation, "log-out", author: person.account.name, service: person.account.agent.service, [:])
+    knownSessions[hash] = nil
     try await store.deleteSession(hash)
     for (id, viewing) in viewings where viewing.session == hash { try await leave(id, cause: "logged-out") }
     return .done
@@ -143,12 +144,8 @@ extension Keeper {
 
   /// A session by what is stored of it; its own value for changes is known to its holder only.
   func session(hash: [UInt8], csrf: String = "", mayBeLimited: Bool = false) async throws -> Person {
-    let now = clock()
-    guard
-      let found = try await store.useSession(
-        hash, at: now, idleSince: now.adding(seconds: -LogInPolicy.sessionIdle_s)),
-      let account = try await store.account(found.account), !account.disabled
-    else { throw Problem.unauthenticated }
+    let found = try await lookUp(hash)
+    let account = found.account
     guard mayBeLimited || !found.isLimited else {
       throw Problem(
         403, "second-factor-missing", "Second facteur demandé (Second factor required)",
@@ -157,6 +154,33 @@ extension Keeper {
     return Person(
       account: account, actor: account.actor, info: info(account, csrf: csrf, isLimited: found.isLimited),
       session: hash, until: found.until)
+  }
+
+  /// A session and its account, by the database; by memory, where it is away and they were known before.
+  private func lookUp(_ hash: [UInt8]) async throws -> KnownSession {
+    let now = clock()
+    let idleSince = now.adding(seconds: -LogInPolicy.sessionIdle_s)
+    do {
+      guard let found = try await store.useSession(hash, at: now, idleSince: idleSince),
+        let account = try await store.account(found.account), !account.disabled
+      else {
+        knownSessions[hash] = nil
+        throw Problem.unauthenticated
+      }
+      let known = KnownSession(account: account, isLimited: found.isLimited, until: found.until, usedAt: now)
+      remember(hash, known)
+      return known
+    } catch  where store.isUnavailable(error) {
+      setDatabaseAway(true)
+      guard var known = knownSessions[hash] else { throw error }
+      guard known.until > now, known.usedAt > idleSince else {
+        knownSessions[hash] = nil
+        throw Problem.unauthenticated
+      }
+      known.usedAt = now
+      knownSessions[hash] = known
+      return known
+    }
   }
 
   private func info(_ account: AccountEntry, csrf: String, isLimited: Bool) -> SessionInfo {

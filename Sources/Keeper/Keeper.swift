@@ -116,6 +116,13 @@ package actor Keeper {
   var ingestBoot: String?
   var ingestDone: UInt64 = 0
   var ingestJournalled: Set<UInt64> = []
+  /// Events up to this one were journalled and are in memory, whether or not they are in the register.
+  var ingestNoted: UInt64 = 0
+  var pendingWrites: [PendingWrite] = []
+  var isDraining = false
+  var knownSessions: [[UInt8]: KnownSession] = [:]
+  /// Whether the database did not answer when it was last asked.
+  var isDatabaseAway = false
   var takesEvents = false
   var ingestStreams: [UInt64: AsyncStream<IngestDirective>.Continuation] = [:]
   var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
@@ -195,6 +202,7 @@ package actor Keeper {
         for camera in cameras.values { publish(camera) }
       }
       turns += 1
+      await drainPending()
       try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
     }
   }
@@ -290,7 +298,7 @@ package actor Keeper {
     }
     return WallState(
       incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty,
-      warnings: termWarnings, sweeperStopped: sweeper.stopped, storage: storageSentence)
+      warnings: termWarnings, sweeperStopped: sweeper.stopped, storage: storageSentence, databaseAway: isDatabaseAway)
   }
 
   // MARK: Grants

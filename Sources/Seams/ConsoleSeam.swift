@@ -77,10 +77,13 @@ package struct WallState: Equatable, Sendable, Codable {
   package var sweeperStopped: String?
   /// What is wrong with the footage's disks, where something is.
   package var storage: String?
+  /// The database does not answer: incidents, threats and live go on, the rest is refused.
+  package var databaseAway: Bool
 
   package init(
     incidents: [IncidentCard] = [], alarms: [CameraAlarm] = [], ingestConnected: Bool = false,
-    warnings: [TermWarning] = [], sweeperStopped: String? = nil, storage: String? = nil
+    warnings: [TermWarning] = [], sweeperStopped: String? = nil, storage: String? = nil,
+    databaseAway: Bool = false
   ) {
     self.incidents = incidents
     self.alarms = alarms
@@ -88,6 +91,7 @@ package struct WallState: Equatable, Sendable, Codable {
     self.warnings = warnings
     self.sweeperStopped = sweeperStopped
     self.storage = storage
+    self.databaseAway = databaseAway
   }
 
   /// What one service may see of it.
@@ -96,7 +100,7 @@ package struct WallState: Equatable, Sendable, Codable {
       incidents: incidents.filter { services.contains($0.service) },
       alarms: alarms.filter { services.contains($0.service) }, ingestConnected: ingestConnected,
       warnings: warnings.filter { services.contains($0.service) }, sweeperStopped: sweeperStopped,
-      storage: storage)
+      storage: storage, databaseAway: databaseAway)
   }
 }
 

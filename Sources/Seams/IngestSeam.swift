@@ -274,8 +274,8 @@ package struct IngestStatus: Equatable, Sendable, Codable {
 }
 
 package enum IngestCall: Sendable, Codable {
-  /// `boot` names this run of the ingest; numbers start at 1 in it.
-  case events(boot: String, [NumberedEvent])
+  /// `boot` names this run of the ingest; numbers start at 1 in it. `oldest` is the first that is not acknowledged.
+  case events(boot: String, oldest: UInt64, [NumberedEvent])
   /// How the footage's disks do, every few seconds; answered with `acknowledged`.
   case status(IngestStatus)
   /// Every file found open at the start; the answer also names parts that only the index believes open.
@@ -283,6 +283,8 @@ package enum IngestCall: Sendable, Codable {
 }
 
 package enum IngestReply: Sendable, Codable {
-  case acknowledged(upTo: UInt64)
+  /// Events up to `upTo` are in the register: never tell them again. Events up to `noted` have taken effect and are
+  /// journalled; those between are told again until the register has them.
+  case acknowledged(upTo: UInt64, noted: UInt64)
   case found([FoundPartAnswer])
 }

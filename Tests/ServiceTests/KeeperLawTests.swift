@@ -62,7 +62,7 @@ struct KeeperLawTests {
     ]
     _ = try await world.keeper.answer(
       .events(
-        boot: UUID().uuidString,
+        boot: UUID().uuidString, oldest: 1,
         events.enumerated().map { NumberedEvent(number: UInt64($0.offset + 1), event: $0.element) }))
     return recording
   }

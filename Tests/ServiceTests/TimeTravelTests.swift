@@ -243,7 +243,7 @@ struct TimeTravelTests {
       number += 1
       return NumberedEvent(number: number, event: event)
     }
-    _ = try await world.keeper.answer(.events(boot: "test", numbered))
+    _ = try await world.keeper.answer(.events(boot: "test", oldest: 1, numbered))
     return item
   }
 

@@ -42,7 +42,15 @@ package final class EventSpool: Sendable {
   /// Events waiting, and events dropped since the start.
   package var figures: (waiting: Int, dropped: Int) { state.withLock { ($0.events.count, $0.dropped) } }
 
-  func head(_ count: Int = EventSpool.batch) -> [NumberedEvent] { state.withLock { Array($0.events.prefix(count)) } }
+  /// The oldest events after a number.
+  func head(_ count: Int = EventSpool.batch, after number: UInt64 = 0) -> [NumberedEvent] {
+    state.withLock { state in
+      guard let first = state.events.first, number >= first.number else { return Array(state.events.prefix(count)) }
+      // Numbers go up, with holes where something was dropped.
+      let start = state.events.firstIndex { $0.number > number } ?? state.events.endIndex
+      return Array(state.events[start...].prefix(count))
+    }
+  }
 
   func acknowledge(upTo number: UInt64) {
     state.withLock { state in

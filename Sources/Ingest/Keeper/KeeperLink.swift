@@ -65,16 +65,26 @@ struct KeeperLink: Sendable {
   private func sendEvents() async {
     var size = EventSpool.batch
     var reported = 0
+    var noted: UInt64 = 0
     while !Task.isCancelled {
-      let batch = spool.head(size)
+      // What is new first: it takes effect though the register may wait for its database. Then the oldest again.
+      var batch = spool.head(size, after: noted)
+      let isNew = !batch.isEmpty
+      if !isNew { batch = spool.head(size) }
       guard let last = batch.last else {
         for await _ in spool.arrivals { break }
         continue
       }
       do throws(Problem) {
-        if case .acknowledged(let number) = try await client.call(.events(boot: boot, batch)) {
-          spool.acknowledge(upTo: max(number, last.number))
+        var isAway = false
+        if case .acknowledged(let number, let upTo) = try await client.call(
+          .events(boot: boot, oldest: spool.head(1).first?.number ?? last.number, batch)) {
+          spool.acknowledge(upTo: number)
+          // A keeper that was restarted has noted nothing.
+          noted = upTo
+          isAway = number < last.number
         }
+        if isAway, !isNew { try? await Task.sleep(for: Self.retry) }
         size = EventSpool.batch
         let dropped = spool.figures.dropped
         if dropped > reported {
