@@ -24,16 +24,26 @@ extension Keeper {
   ///
   /// - Throws: what the database says against the change itself; and unavailable, where too many wait.
   func follow(_ what: String, _ run: @escaping @Sendable () async throws -> Void) async throws {
-    if pendingWrites.isEmpty {
+    if pendingWrites.isEmpty, !isDatabaseAway {
       do {
         try await run()
         return
       } catch  where store.isTransient(error) {
         logger.warning("the register waits for the database", metadata: ["what": "\(what)"])
+        setDatabaseAway(true)
       }
     }
     guard pendingWrites.count < Self.maximumPending else { throw Problem.unavailable("La base de données") }
     pendingWrites.append(PendingWrite(what: what, run: run))
+  }
+
+  /// Notices that the database is back, and brings along what waited.
+  func keepFollowing() async {
+    while !Task.isCancelled {
+      if isDatabaseAway, await store.answers() { setDatabaseAway(false) }
+      if !isDatabaseAway { await drainPending() }
+      try? await Task.sleep(for: .seconds(1))
+    }
   }
 
   /// Tries what waits, oldest first; stops at the first that the database does not take.
@@ -55,7 +65,8 @@ extension Keeper {
         if next.tries < Self.maximumTries {
           later.append(next)
         } else {
-          logger.error("a change never came into the register", metadata: ["what": "\(next.what)", "error": "\(error)"])
+          logger.error(
+            "a change never came into the register", metadata: ["what": "\(next.what)", "error": "\(error)"])
         }
       }
     }

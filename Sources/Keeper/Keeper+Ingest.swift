@@ -46,8 +46,8 @@ extension Keeper {
       }
       ingestNoted = event.number
     }
-    // Then the register, in order.
-    for event in events where event.number == ingestDone + 1 {
+    // Then the register, in order; while it is known to be away nothing new waits behind it.
+    for event in events where event.number == ingestDone + 1 && !isDatabaseAway {
       do {
         try await index(event.event)
         setDatabaseAway(false)

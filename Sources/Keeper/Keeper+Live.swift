@@ -48,13 +48,15 @@ extension Keeper {
       session: person.session, until: end(of: standing, again, still),
       attachedAgent: standing.isAttachment ? person.account.agent.id : nil)
     publishWall()
-    do {
-      try await store.insertViewing(
-        viewing, recording: recording, account: person.account.id, accreditation: basis.accreditation?.id,
-        kind: "live", at: clock())
-    } catch {
-      // The journal has it; the register's row is a convenience.
-      logger.warning("a viewing is not in the register", metadata: ["error": "\(error)"])
+    if !isDatabaseAway {
+      do {
+        try await store.insertViewing(
+          viewing, recording: recording, account: person.account.id, accreditation: basis.accreditation?.id,
+          kind: "live", at: clock())
+      } catch {
+        // The journal has it; the register's row is a convenience.
+        logger.warning("a viewing is not in the register", metadata: ["error": "\(error)"])
+      }
     }
     // It may have been ended while the register was written.
     guard viewings[viewing] != nil else { throw Problem.unavailable("Le direct") }

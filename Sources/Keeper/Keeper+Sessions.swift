@@ -160,6 +160,8 @@ extension Keeper {
   private func lookUp(_ hash: [UInt8]) async throws -> KnownSession {
     let now = clock()
     let idleSince = now.adding(seconds: -LogInPolicy.sessionIdle_s)
+    // Known to be away: nobody on the wall waits for it at every act.
+    if isDatabaseAway, let known = try remembered(hash, now, idleSince) { return known }
     do {
       guard let found = try await store.useSession(hash, at: now, idleSince: idleSince),
         let account = try await store.account(found.account), !account.disabled
@@ -172,15 +174,20 @@ extension Keeper {
       return known
     } catch  where store.isUnavailable(error) {
       setDatabaseAway(true)
-      guard var known = knownSessions[hash] else { throw error }
-      guard known.until > now, known.usedAt > idleSince else {
-        knownSessions[hash] = nil
-        throw Problem.unauthenticated
-      }
-      known.usedAt = now
-      knownSessions[hash] = known
+      guard let known = try remembered(hash, now, idleSince) else { throw error }
       return known
     }
+  }
+
+  private func remembered(_ hash: [UInt8], _ now: UTCTime, _ idleSince: UTCTime) throws -> KnownSession? {
+    guard var known = knownSessions[hash] else { return nil }
+    guard known.until > now, known.usedAt > idleSince else {
+      knownSessions[hash] = nil
+      throw Problem.unauthenticated
+    }
+    known.usedAt = now
+    knownSessions[hash] = known
+    return known
   }
 
   private func info(_ account: AccountEntry, csrf: String, isLimited: Bool) -> SessionInfo {

@@ -185,9 +185,11 @@ package actor Keeper {
     let store = self.store
     let indexing = Task { await scribe.bringIndexAlong(store) }
     let sweeping = Task { await self.keepSweeping() }
+    let following = Task { await self.keepFollowing() }
     defer {
       indexing.cancel()
       sweeping.cancel()
+      following.cancel()
     }
     var turns = 0
     while !Task.isCancelled {
@@ -202,7 +204,6 @@ package actor Keeper {
         for camera in cameras.values { publish(camera) }
       }
       turns += 1
-      await drainPending()
       try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
     }
   }
@@ -368,7 +369,7 @@ package actor Keeper {
         ])
     }
     // The journal has it; the register's row is a convenience.
-    if viewing.kind == .live { try? await store.closeViewing(id, at: clock()) }
+    if viewing.kind == .live, !isDatabaseAway { try? await store.closeViewing(id, at: clock()) }
   }
 
   /// Ends all viewings of a recording: it is no longer live.

@@ -52,6 +52,8 @@ package protocol KeeperStore: Sendable {
   func known(among parts: [PartID]) async throws -> Set<PartID>
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
+  /// Whether the database answers at all.
+  func answers() async -> Bool
   func isTransient(_ error: any Error) -> Bool
   /// Whether the database itself is away.
   func isUnavailable(_ error: any Error) -> Bool

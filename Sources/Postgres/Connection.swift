@@ -1,8 +1,16 @@
 internal import CPostgres
+internal import Dispatch
+internal import Glibc
 
 /// One connection to PostgreSQL. Blocking: lives on a thread of its own, never crosses to another.
 package struct Connection: ~Copyable {
   private let handle: OpaquePointer
+  private let patience = Patience()
+
+  /// How long an answer is waited for: a database that hangs must not hang who asks it.
+  private final class Patience {
+    var limit_ms: Int32 = -1
+  }
 
   /// - Parameter conninfo: libpq's connection string or URL. It may hold a password and is never logged.
   package init(_ conninfo: String) throws(DatabaseError) {
@@ -24,14 +32,48 @@ package struct Connection: ~Copyable {
 
   package var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
 
+  /// From now on an answer that takes longer is a lost connection; for ever where negative.
+  package borrowing func wait(atMost_ms: Int32) { patience.limit_ms = atMost_ms }
+
   /// Runs one statement with parameters `$1`, `$2`, ... and returns its rows.
   @discardableResult
   package borrowing func query(_ sql: String, _ parameters: [SQLValue] = []) throws(DatabaseError) -> [Row] {
     let encoded = parameters.map(\.encoded)
-    let result = Self.withCStrings(encoded) { pointers in
-      PQexecParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
+    if patience.limit_ms < 0 {
+      let result = Self.withCStrings(encoded) { pointers in
+        PQexecParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
+      }
+      return try rows(of: result)
     }
+    let sent = Self.withCStrings(encoded) { pointers in
+      PQsendQueryParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
+    }
+    guard sent == 1 else { throw DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle))) }
+    try awaitAnswer()
+    let result = PQgetResult(handle)
+    // One statement has one result; what follows is its end.
+    while let more = PQgetResult(handle) { PQclear(more) }
     return try rows(of: result)
+  }
+
+  /// - Throws: `connectionLost` where no answer comes in time; the connection is of no use from then on.
+  private borrowing func awaitAnswer() throws(DatabaseError) {
+    var left_ms = patience.limit_ms
+    while PQisBusy(handle) == 1 {
+      var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
+      let begun = DispatchTime.now().uptimeNanoseconds
+      let ready = poll(&descriptor, 1, left_ms)
+      left_ms -= Int32((DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000)
+      if ready == 0 || left_ms <= 0 {
+        // Its answer may come yet and must not be taken for another's.
+        shutdown(PQsocket(handle), Int32(SHUT_RDWR))
+        _ = PQconsumeInput(handle)
+        throw DatabaseError(.connectionLost, "no answer within \(patience.limit_ms) ms")
+      }
+      guard PQconsumeInput(handle) == 1 else {
+        throw DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle)))
+      }
+    }
   }
 
   /// Runs a script of several statements without parameters: migrations only.

@@ -19,11 +19,18 @@ package final class Pool: Sendable {
   package static let maximumWaiting = 1024
 
   private let conninfo: String
+  private let patience_ms: Int32
   private let line = LockedLine()
 
+  /// What takes long by nature is waited for this long, where there is a limit at all.
+  package static let long_ms: Int32 = 600_000
+
   /// Starts `connections` threads; each connects when its first work comes.
-  package init(conninfo: String, connections: Int) {
+  ///
+  /// - Parameter patience_ms: how long a statement's answer is waited for; for ever where negative.
+  package init(conninfo: String, connections: Int, patience_ms: Int32 = -1) {
     self.conninfo = conninfo
+    self.patience_ms = patience_ms
     for _ in 0..<max(1, connections) { startWorker() }
   }
 
@@ -33,11 +40,13 @@ package final class Pool: Sendable {
   /// Runs `body` on a connection.
   @discardableResult
   package func run<R: Sendable>(
-    _ body: @escaping @Sendable (borrowing Connection) throws -> R
+    isLong: Bool = false, _ body: @escaping @Sendable (borrowing Connection) throws -> R
   ) async throws -> R {
-    try await withCheckedThrowingContinuation { continuation in
+    let patience_ms = isLong && self.patience_ms >= 0 ? Self.long_ms : self.patience_ms
+    return try await withCheckedThrowingContinuation { continuation in
       let accepted = line.append(
         run: { connection in
+          connection.wait(atMost_ms: patience_ms)
           do { continuation.resume(returning: try body(connection)) } catch { continuation.resume(throwing: error) }
         },
         abandon: { continuation.resume(throwing: $0) }, limit: Self.maximumWaiting)
@@ -52,9 +61,9 @@ package final class Pool: Sendable {
   /// Runs `body` inside a transaction.
   @discardableResult
   package func transaction<R: Sendable>(
-    _ body: @escaping @Sendable (borrowing Connection) throws -> R
+    isLong: Bool = false, _ body: @escaping @Sendable (borrowing Connection) throws -> R
   ) async throws -> R {
-    try await run { connection in try connection.transaction(body) }
+    try await run(isLong: isLong) { connection in try connection.transaction(body) }
   }
 
   /// Whether the database answers.

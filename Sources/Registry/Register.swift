@@ -27,6 +27,8 @@ package struct Register: Sendable {
     }
   }
 
+  package func answers() async -> Bool { await pool.answers() }
+
   package func enterNode(name: String, at time: UTCTime) async throws {
     let node = self.node
     try await pool.run { connection in

@@ -113,11 +113,14 @@ struct WallShape: Encodable {
   var sweeperStopped: String?
   /// What is wrong with the footage's disks, where something is.
   var storage: String?
+  /// The database does not answer: incidents, threats and live go on, the rest is refused.
+  var databaseAway: Bool
 
   init(_ wall: WallState) {
     ingestConnected = wall.ingestConnected
     sweeperStopped = wall.sweeperStopped
     storage = wall.storage
+    databaseAway = wall.databaseAway
     warnings = wall.warnings.map {
       Warning(recording: $0.recording.rawValue, reference: $0.reference, term: $0.termDay.description)
     }

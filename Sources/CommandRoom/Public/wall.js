@@ -97,6 +97,7 @@ function show(state) {
 
 function showNotices(state) {
   const texts = state.warnings.map((w) => `Procédure ${w.reference} : l'enregistrement ${w.recording} sera effacé le ${w.term} et n'est pas conservé · will be erased`);
+  if (state.databaseAway) texts.unshift('La base de données ne répond pas : enregistrement, menaces et direct continuent ; registre et connexions attendent · database away');
   if (state.storage) texts.unshift(`Disques : ${state.storage}`);
   if (state.sweeperStopped) texts.unshift(`Effacement arrêté : ${state.sweeperStopped}`);
   const section = $('#notices');

@@ -78,7 +78,8 @@ struct KeeperLink: Sendable {
       do throws(Problem) {
         var isAway = false
         if case .acknowledged(let number, let upTo) = try await client.call(
-          .events(boot: boot, oldest: spool.head(1).first?.number ?? last.number, batch)) {
+          .events(boot: boot, oldest: spool.head(1).first?.number ?? last.number, batch))
+        {
           spool.acknowledge(upTo: number)
           // A keeper that was restarted has noted nothing.
           noted = upTo

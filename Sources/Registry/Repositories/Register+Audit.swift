@@ -54,7 +54,7 @@ extension Register {
   package func partFacts(of services: [ServiceID]) async throws -> [(
     PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
   )] {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query(
         """
         SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes
@@ -68,7 +68,7 @@ extension Register {
 
   /// Paths of every part that is not erased.
   package func partPaths() async throws -> [String] {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query("SELECT path FROM recording_part WHERE path IS NOT NULL").map { try $0.text("path") }
     }
   }
@@ -120,7 +120,7 @@ extension Register {
       leaf: [UInt8]
     )]
   ) async throws {
-    try await pool.transaction { connection in
+    try await pool.transaction(isLong: true) { connection in
       for entry in entries {
         try connection.query(
           "INSERT INTO journal (position, at, kind, act, author, service_id, entry, leaf) VALUES ($1, at_us($2), $3, $4, $5, $6, $7::jsonb, $8) ON CONFLICT DO NOTHING",
@@ -134,7 +134,7 @@ extension Register {
 
   /// Which of these entries the index has otherwise, or not at all; what was purged there is as it should be.
   package func indexDifferences(_ entries: [(position: UInt64, text: String, leaf: [UInt8])]) async throws -> [UInt64] {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query(
         """
         SELECT f.position FROM unnest($1::text[], $2::text[], $3::text[]) AS f(position, entry, leaf)
@@ -167,14 +167,14 @@ extension Register {
   ///
   /// - Throws: where anything younger than three years is asked for: the function itself refuses.
   package func purgeJournal(before: UTCTime) async throws -> Int64 {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query("SELECT purge_journal(at_us($1)) AS count", [before.sql]).first?.integer("count") ?? 0
     }
   }
 
   /// Deletes refused calls, as the same role and with the same bound.
   package func purgeRefusals(before: UTCTime) async throws -> Int64 {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query("SELECT purge_refusals(at_us($1)) AS count", [before.sql]).first?.integer("count") ?? 0
     }
   }

@@ -4,7 +4,7 @@ import Postgres
 /// Regimes, closing answers, attachments, requests of persons recorded, counts by day.
 extension Register {
   package func setRegime(of service: ServiceID, _ regime: Regime) async throws -> Int {
-    try await pool.transaction { connection in
+    try await pool.transaction(isLong: true) { connection in
       try connection.query(
         "UPDATE service SET regime = $2, regime_version = $3, term_months = $4, live_sound = $5, command_room_may_declare = $6, wearer_may_extract = $7 WHERE id = $1",
         [
@@ -190,7 +190,7 @@ extension Register {
         ))
     }
     let asked = questions
-    return try await pool.run { connection in
+    return try await pool.run(isLong: true) { connection in
       var out: [String: Int64] = [:]
       for question in asked {
         let row = try connection.query("SELECT \(question.sql)", [.text(service.rawValue), from.sql, to.sql]).first

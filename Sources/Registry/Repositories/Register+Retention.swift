@@ -8,7 +8,7 @@ extension Register {
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?,
     chainHead: [UInt8], keyName: String?
   )] {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query(
         """
         SELECT id, recording_id, service_id, local_day, term_day, path, chain_head, key_name FROM recording_part p
@@ -36,7 +36,7 @@ extension Register {
 
   /// What would be erased by the end of a day, oldest first.
   package func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure] {
-    try await pool.run { connection in
+    try await pool.run(isLong: true) { connection in
       try connection.query(
         """
         SELECT id, recording_id, service_id, local_day, term_day FROM recording_part p
@@ -141,7 +141,7 @@ extension Register {
 
   /// Drops the index of term days that are over; returns how many.
   package func dropIndex(until day: LocalDate) async throws -> Int {
-    let days = try await pool.run { connection in
+    let days = try await pool.run(isLong: true) { connection in
       try connection.query("SELECT d FROM segment_days($1::date) AS d", [.text(day.description)]).map {
         try $0.text("d")
       }

@@ -17,6 +17,8 @@ extension Register: KeeperStore {}
 /// Puts the keeper together: register, keys, journal, sockets.
 enum KeeperRole {
   static let databaseConnections = 4
+  /// A database that does not answer for this long is away.
+  static let databasePatience_ms: Int32 = 4000
   /// Entries that a kill leaves unindexed at the most; more means a database restored from an old copy.
   static let ordinaryTail: UInt64 = 2000
 
@@ -30,7 +32,7 @@ enum KeeperRole {
       try Directories.make(Directories.parent(of: socket), mode: 0o750)
     }
     let node = try Setup.nodeID(settings)
-    let pool = Pool(conninfo: url, connections: databaseConnections)
+    let pool = Pool(conninfo: url, connections: databaseConnections, patience_ms: databasePatience_ms)
     let register = Register(pool: pool, node: node)
     try await waitForDatabase(register, logger: logger)
     try await register.enterNode(name: settings.nodeName, at: SystemClocks.wall())
