@@ -82,7 +82,7 @@ let package = Package(
     .target(
       name: "Seams",
       dependencies: [
-        "Doctrine", "Journal", hummingbird, httpClient, nioCore, nioHTTP1, httpTypes, logging,
+        "Doctrine", "Footage", "Journal", hummingbird, httpClient, nioCore, nioHTTP1, httpTypes, logging,
         lifecycle,
       ], swiftSettings: strict),
 

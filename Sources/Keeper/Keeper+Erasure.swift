@@ -88,9 +88,13 @@ extension Keeper: ErasureSteps {
 
   /// The register came back older than the journal: holds may be missing in it, so nothing is erased before a person
   /// has looked.
-  package func stopSweeper(behind entries: UInt64) async throws {
-    let reason =
-      "la base avait \(entries) entrées de retard sur le journal : vérifiez les conservations, puis confirmez (restored database: check the holds)"
+  ///
+  /// - Parameter left: acts that the journal cannot bring back, with how many of each.
+  func stopSweeper(behind entries: UInt64, left: [String: Int]) async throws {
+    let acts = left.sorted { $0.key < $1.key }.map { "\($0.key) × \($0.value)" }.joined(separator: ", ")
+    let reason = String(
+      "la base avait \(entries) entrées de retard sur le journal ; ramenées, sauf : \(acts). Refaites-les, puis confirmez (restored database: do these again)"
+        .prefix(500))
     try await scribe.write(
       .statement, "sweeper.stopped", author: "sweeper", service: nil, ["reason": .string(reason)])
     sweeper.isLoaded = true

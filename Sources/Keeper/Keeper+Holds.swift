@@ -65,7 +65,18 @@ extension Keeper {
         "review_on": .string(review.description),
       ]) { $1 })
     // Its keys no longer hang on their day: the day's are destroyed at the term whatever is held.
-    let rewrapped = try await store.parts(of: recording).map { part, _, _ in
+    guard try await store.place(hold, keys: try await heldKeys(of: recording)) else {
+      throw Problem(
+        409, "being-erased", "Effacement en cours (Being erased)",
+        "L'effacement de cet enregistrement est ordonné ou a commencé : il ne peut plus être conservé. (Its erasure is ordered or has begun.)"
+      )
+    }
+    return .created(hold.id.rawValue)
+  }
+
+  /// The keys of a recording's parts, each under one of its own.
+  func heldKeys(of recording: RecordingID) async throws -> [(part: PartID, wrapped: [UInt8], name: String)] {
+    try await store.parts(of: recording).map { part, _, _ in
       let name = Self.heldKeyName(part.id)
       guard part.keyName != name else { return (part: part.id, wrapped: part.wrappedKey, name: name) }
       return (
@@ -75,13 +86,6 @@ extension Keeper {
           part: UUIDText.binary(part.id.rawValue) ?? []), name: name
       )
     }
-    guard try await store.place(hold, keys: rewrapped) else {
-      throw Problem(
-        409, "being-erased", "Effacement en cours (Being erased)",
-        "L'effacement de cet enregistrement est ordonné ou a commencé : il ne peut plus être conservé. (Its erasure is ordered or has begun.)"
-      )
-    }
-    return .created(hold.id.rawValue)
   }
 
   static func heldKeyName(_ part: PartID) -> String { "held-\(part.rawValue)" }

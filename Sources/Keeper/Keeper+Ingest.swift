@@ -436,8 +436,11 @@ extension Keeper {
   }
 
   /// Brings a part into the register that a stop kept from being told: its file says what it is.
-  private func adopt(_ part: FoundPart, key: SymmetricKey, binary: [UInt8]) async throws -> (number: Int, chunks: Int64)
-  {
+  ///
+  /// - Parameter isTold: the journal has the opening already; only the register had not.
+  func adopt(
+    _ part: FoundPart, key: SymmetricKey, binary: [UInt8], isTold: Bool = false
+  ) async throws -> (number: Int, chunks: Int64) {
     partService[part.part] = part.service
     let indexed = try await store.parts(of: part.recording)
     if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
@@ -452,16 +455,18 @@ extension Keeper {
         agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
         openedAt: part.created)
       let decision = may(Actor(.device), .openIncident, try await opening(entry), at: part.created)
-      try await scribe.write(
-        .collection, "incident.opened", author: "wearer:\(named.agent)", service: part.service,
-        [
-          "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
-          "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
-          "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
-        ].merging(Self.facts(of: decision)) { $1 })
+      if !isTold {
+        try await scribe.write(
+          .collection, "incident.opened", author: "wearer:\(named.agent)", service: part.service,
+          [
+            "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
+            "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
+            "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
+          ].merging(Self.facts(of: decision)) { $1 })
+      }
       try await store.open(entry)
       active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
-      if case .refused = decision {
+      if !isTold, case .refused = decision {
         try await requestClose(part.incident, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
       }
       // Its grant is used up, whether or not the opening was told.

@@ -158,9 +158,16 @@ package actor Keeper {
   }
 
   /// Loads what is remembered across a restart.
-  package func load() async throws {
+  ///
+  /// - Parameter indexed: entries of the journal that the database had; it is brought forward from there first.
+  package func load(indexed: UInt64? = nil) async throws {
     for service in try await store.services() { services[service.id] = service }
     for camera in try await store.cameras() { cameras[camera.id] = camera }
+    if let indexed, indexed > 0 {
+      try await bringForward(from: indexed)
+      active.removeAll()
+      for camera in try await store.cameras() { cameras[camera.id] = camera }
+    }
     for (entry, threat, closing, by, confirmedUntil) in try await store.activeIncidents() {
       active[entry.id] = ActiveIncident(
         entry: entry, agent: try await store.agent(entry.agent), threat: threat,

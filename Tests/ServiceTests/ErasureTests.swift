@@ -131,7 +131,8 @@ struct ErasureTests {
     ]
     _ = try await world.keeper.answer(
       .events(
-        boot: "b", oldest: 1, events.enumerated().map { NumberedEvent(number: UInt64($0.offset + 1), event: $0.element) }))
+        boot: "b", oldest: 1,
+        events.enumerated().map { NumberedEvent(number: UInt64($0.offset + 1), event: $0.element) }))
     return (service, recording, grant.part, path)
   }
 }

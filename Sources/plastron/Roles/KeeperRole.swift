@@ -19,8 +19,6 @@ enum KeeperRole {
   static let databaseConnections = 4
   /// A database that does not answer for this long is away.
   static let databasePatience_ms: Int32 = 4000
-  /// Entries that a kill leaves unindexed at the most; more means a database restored from an old copy.
-  static let ordinaryTail: UInt64 = 2000
 
   static func run(_ settings: Settings, logger: Logger) async throws {
     guard let url = settings.databaseURL else {
@@ -46,8 +44,6 @@ enum KeeperRole {
         "holds \(file.mark.size) entries, but the database knows \(indexed): restore the journal's newest files before starting"
       )
     }
-    let behind = indexed > 0 ? file.mark.size - indexed : 0
-    try await scribe.bringIndexUp(register)
     let assumed: @Sendable () -> Bool = { true }
     let synchronised = settings.clockAssumed ? assumed : SystemClocks.isSynchronised
     let keeper = Keeper(
@@ -58,8 +54,9 @@ enum KeeperRole {
       store: register, keys: try KeyRing(masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder),
       scribe: scribe, calendar: try .france(),
       clock: SystemClocks.wall, monotonic: SystemClocks.monotonic, logger: logger)
-    try await keeper.load()
-    if behind > Self.ordinaryTail { try await keeper.stopSweeper(behind: behind) }
+    // The register first, its index of the journal after it: a stop in between begins again where it was.
+    try await keeper.load(indexed: indexed)
+    try await scribe.bringIndexUp(register)
     let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
       socketPath: settings.keeperForIngest, logger: logger,
       answer: { call, _ in try await keeper.answer(call) }, notices: { await keeper.ingestNotices() })

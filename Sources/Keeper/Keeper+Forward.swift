@@ -1,0 +1,279 @@
+internal import Crypto
+internal import Doctrine
+internal import Footage
+internal import Foundation
+internal import Journal
+internal import Logging
+internal import Seams
+internal import Vault
+
+/// A database that is behind: a kill came between the journal and a row, or an old dump was restored.
+///
+/// The journal's files and the footage's files are the truth. Invariants: (1) every entry that the index had not is
+/// applied in order, and applying one twice changes nothing; (2) every master that the register does not know is brought
+/// in from its own header and chunks; (3) what the journal does not carry (names, passwords, answers) is counted by act and
+/// named, and the sweeper then asks a person before it erases anything.
+// P6, P8, docs/design/durability.md.
+extension Keeper {
+  struct Forwarded {
+    var entries = 0
+    var parts = 0
+    /// Acts that only a person can do again, with how many.
+    var left: [String: Int] = [:]
+
+    mutating func leave(_ act: String) { left[act, default: 0] += 1 }
+  }
+
+  /// Brings the register forward from the journal's entries `first..<size`, and from the footage.
+  func bringForward(from first: UInt64) async throws {
+    let size = scribe.mark.size
+    guard first < size else { return }
+    var done = Forwarded()
+    var oldest: UTCTime?
+    for bundle in (first / 256)...((size - 1) / 256) {
+      for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
+        let position = bundle * 256 + UInt64(place)
+        guard position >= first, position < size, let entry = JournalEntry(canonical: bytes) else { continue }
+        if oldest == nil {
+          oldest = UTCTime(microseconds: entry.time_us)
+          // Holds and threats hang on recordings: those come first.
+          done.parts = try await bringIn(
+            since: calendar.day(of: UTCTime(microseconds: entry.time_us)).adding(days: -1), &done)
+        }
+        done.entries += 1
+        do {
+          if try await !apply(entry, position) { done.leave(entry.act) }
+        } catch  where store.isTransient(error) {
+          throw error
+        } catch {
+          logger.warning("an entry could not be applied", metadata: ["position": "\(position)", "error": "\(error)"])
+          done.leave(entry.act)
+        }
+      }
+    }
+    guard done.parts > 0 || !done.left.isEmpty else { return }
+    try await scribe.write(
+      .statement, "register.brought-forward", author: "keeper", service: nil,
+      [
+        "entries": .integer(Int64(done.entries)), "parts": .integer(Int64(done.parts)),
+        "left": .object(done.left.mapValues { .integer(Int64($0)) }),
+      ])
+    logger.notice("register brought forward", metadata: ["entries": "\(done.entries)", "parts": "\(done.parts)"])
+    if !done.left.isEmpty { try await stopSweeper(behind: UInt64(done.entries), left: done.left) }
+  }
+
+  // MARK: Footage
+
+  /// Brings masters into the register that it does not know; returns how many.
+  private func bringIn(since day: LocalDate, _ done: inout Forwarded) async throws -> Int {
+    var found: [FoundPart] = []
+    let root = settings.footageRoot
+    FootageTree.walk(root) { path in
+      guard let header = try? PartReader.header(of: root + "/" + path) else { return }
+      let number = Int(header.localDay)
+      let recorded = LocalDate(year: number / 10_000, month: number / 100 % 100, day: number % 100)
+      guard recorded >= day else { return }
+      found.append(
+        FoundPart(
+          part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
+          incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
+          localDay: recorded, wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
+          created: UTCTime(microseconds: header.created_us),
+          isClosed: PartReader.endsWithClose(root + "/" + path)))
+    }
+    var brought = 0
+    for start in stride(from: 0, to: found.count, by: 1000) {
+      let some = found[start..<min(start + 1000, found.count)]
+      let known = try await store.known(among: some.map(\.part))
+      for part in some.sorted(by: { $0.created < $1.created }) where !known.contains(part.part) {
+        do {
+          try await bringIn(part)
+          brought += 1
+        } catch  where store.isTransient(error) {
+          throw error
+        } catch {
+          logger.error("a master could not be brought in", metadata: ["part": "\(part.part)", "error": "\(error)"])
+          done.leave("footage")
+        }
+      }
+    }
+    return brought
+  }
+
+  private func bringIn(_ part: FoundPart) async throws {
+    let binary = UUIDText.binary(part.part.rawValue) ?? []
+    let key = try keys.openPartKey(
+      part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
+    _ = try await adopt(part, key: key, binary: binary, isTold: true)
+    // One that is open still is the ingest's to go on with, and to tell.
+    guard part.isClosed else { return }
+    var reader = try PartReader(path: settings.footageRoot + "/" + part.path, key: key)
+    var indexer = SegmentIndexer(part: part.part, recording: part.recording)
+    var close: [UInt8]?
+    var damage: Int64 = 0
+    while let items = try reader.next() {
+      for item in items {
+        if let segment = indexer.committed(item.header, fileOffset: Int64(item.fileOffset), head: item.chainHead) {
+          try await store.insert(segment)
+        }
+        switch item.header.kind {
+        case .gap:
+          if let note = item.plaintext.flatMap(GapNote.decode), let cause = GapCause(rawValue: note.cause) {
+            try await store.insert(
+              GapEntry(
+                part: part.part, chunk: Int64(item.header.index), from: UTCTime(microseconds: note.from_us),
+                to: UTCTime(microseconds: note.to_us), cause: cause))
+          }
+        case .close: close = item.plaintext
+        case .media, .fill: if item.header.plaintextLength % 188 != 0 { damage += 1 }
+        case .epoch: break
+        }
+      }
+    }
+    if let segment = indexer.finish() { try await store.insert(segment) }
+    guard let chain = reader.state.chain else { return }
+    try await store.close(
+      PartProgress(
+        part: part.part, chunkCount: Int64(chain.nextIndex), chainHead: chain.head,
+        file_bytes: Int64(reader.state.validLength)))
+    guard let note = close.flatMap({ try? JSONDecoder().decode(CloseFacts.self, from: Data($0)) }),
+      let cause = ClosingCause(rawValue: note.cause)
+    else { return }
+    try await store.close(
+      IncidentClosed(
+        incident: part.incident, recording: part.recording, camera: active[part.incident]?.entry.camera ?? CameraID(""),
+        at: UTCTime(microseconds: note.closed_us), cause: cause, by: nil, damage: damage))
+    active[part.incident] = nil
+  }
+
+  private struct CloseFacts: Decodable {
+    var cause: String
+    var closed_us: Int64
+  }
+
+  // MARK: Entries
+
+  /// What an entry did to the register, done again; false where the journal does not carry enough for that.
+  private func apply(_ entry: JournalEntry, _ position: UInt64) async throws -> Bool {
+    let facts = entry.facts
+    func text(_ name: String) -> String? { facts[name]?.string }
+    let at = UTCTime(microseconds: entry.time_us)
+    let service = ServiceID(entry.service ?? "")
+    switch entry.act {
+    case "threat.declared":
+      guard let id = text("threat"), let incident = text("incident"),
+        let ground = text("ground").flatMap(ThreatGround.init),
+        let origin = text("origin").flatMap(ThreatEntry.Origin.init)
+      else { return false }
+      guard try await store.activeIncidents().contains(where: { $0.0.id.rawValue == incident }) else { return true }
+      try await store.insert(
+        ThreatEntry(
+          id: ThreatID(id), incident: IncidentID(incident), origin: origin, author: entry.author, ground: ground,
+          reason: text("reason"), openedAt: at))
+    case "threat.ended":
+      guard let id = text("threat") else { return false }
+      try await store.closeThreat(ThreatID(id), at: at)
+    case "incident.close-requested":
+      guard let id = text("incident"), let cause = text("cause").flatMap(ClosingCause.init) else { return false }
+      try await store.requestClose(IncidentID(id), cause: cause, by: entry.author)
+    case "hold.placed": return try await applyHold(entry, at)
+    case "hold.released":
+      guard let id = text("hold") else { return false }
+      try await store.release(HoldID(id), by: entry.author, reason: text("release_reason") ?? "?", at: at)
+    case "accreditation.given", "head.seated":
+      guard let id = text("given"), let account = text("to_account"), let role = text("given_role").flatMap(Role.init),
+        let until = facts["until_us"]?.integer
+      else { return false }
+      guard try await store.accreditation(AccreditationID(id)) == nil else { return true }
+      try await store.insert(
+        Accreditation(
+          id: AccreditationID(id), role: role, service: service, act: text("given_act") ?? "?",
+          from: facts["from_us"]?.integer.map { UTCTime(microseconds: $0) } ?? at, until: UTCTime(microseconds: until)),
+        account: AccountID(account), givenBy: entry.author)
+    case "accreditation.ended":
+      guard let id = text("ended") else { return false }
+      try await store.endAccreditation(AccreditationID(id), by: entry.author, act: text("end_act") ?? "?", at: at)
+    case "regime.changed": return try await applyRegime(entry, service)
+    case "camera.issued":
+      guard let camera = text("camera"), let agent = text("agent") else { return false }
+      let soon = at.adding(seconds: 1)
+      if try await !store.wasIssued(CameraID(camera), to: AgentID(agent), at: soon) {
+        try await store.issueCamera(CameraID(camera), issue: newID(), to: AgentID(agent), by: entry.author, at: at)
+      }
+    case "camera.returned":
+      guard let camera = text("camera") else { return false }
+      if let agent = cameras[CameraID(camera)]?.issuedTo?.id,
+        try await store.wasIssued(CameraID(camera), to: agent, at: at)
+      {
+        try await store.returnCamera(CameraID(camera), at: at)
+      }
+    case "camera.enabled", "camera.disabled":
+      guard let camera = text("camera") else { return false }
+      try await store.setCamera(CameraID(camera), enabled: entry.act == "camera.enabled")
+    case "account.enabled", "account.disabled":
+      guard let account = text("account") else { return false }
+      try await store.disableAccount(AccountID(account), at: entry.act == "account.disabled" ? at : nil)
+    case "procedure.linked":
+      guard let recording = text("recording"), let kind = text("procedure").flatMap(ProcedureKind.init),
+        let reference = text("reference")
+      else { return false }
+      try await store.link(
+        RecordingID(recording), service: service, kind: kind, reference: reference, by: entry.author, at: at)
+    case "procedure.unlinked":
+      guard let recording = text("recording"), let reference = text("reference") else { return false }
+      try await store.unlink(RecordingID(recording), reference: reference)
+    case "erasure.certificate":
+      guard let part = text("part"), let recording = text("recording") else { return false }
+      try await store.eraseFacts(of: PartID(part), recording: RecordingID(recording), certificate: position, at: at)
+    case "service.created", "service.authorised", "agent.created", "account.created", "camera.enrolled",
+      "second-factor.confirmed", "second-factor.reset", "second-factor.recovery-code-used", "password.changed",
+      "identity.linked", "closing.answered", "recording.justified", "request.received", "request.decided",
+      "erasure.proposed", "erasure.confirmed", "erasure.withdrawn":
+      return try await isApplied(entry)
+    default: break
+    }
+    return true
+  }
+
+  /// Whether the register has what an entry cannot bring back: an ordinary kill leaves no more than that behind.
+  private func isApplied(_ entry: JournalEntry) async throws -> Bool {
+    func text(_ name: String) -> String? { entry.facts[name]?.string }
+    switch entry.act {
+    case "service.created": return entry.service.map { services[ServiceID($0)] != nil } ?? false
+    case "agent.created": return try await store.agent(AgentID(text("agent") ?? newID())) != nil
+    case "account.created": return try await store.account(AccountID(text("account") ?? newID())) != nil
+    case "camera.enrolled": return cameras[CameraID(text("camera") ?? "")] != nil
+    default: return false
+    }
+  }
+
+  private func applyHold(_ entry: JournalEntry, _ at: UTCTime) async throws -> Bool {
+    func text(_ name: String) -> String? { entry.facts[name]?.string }
+    guard let id = text("hold"), let recording = text("recording"), let service = entry.service,
+      let kind = text("procedure").flatMap(ProcedureKind.init), let reference = text("reference"),
+      let authority = text("authority"), let requested = text("requested_on").flatMap({ LocalDate($0) }),
+      let review = text("review_on").flatMap({ LocalDate($0) })
+    else { return false }
+    guard try await store.hold(HoldID(id)) == nil else { return true }
+    let hold = HoldEntry(
+      id: HoldID(id), recording: RecordingID(recording), service: ServiceID(service), kind: kind, reference: reference,
+      authority: authority, requestedOn: requested, reviewOn: review, placedAt: at, placedBy: entry.author)
+    return try await store.place(hold, keys: try await heldKeys(of: hold.recording))
+  }
+
+  private func applyRegime(_ entry: JournalEntry, _ service: ServiceID) async throws -> Bool {
+    let facts = entry.facts
+    guard var regime = facts["regime"]?.string.flatMap(Regime.named), let version = facts["version"]?.integer,
+      let months = facts["term_months"]?.integer, let known = services[service]
+    else { return false }
+    guard known.regime.version < Int(version) else { return true }
+    regime.version = Int(version)
+    regime.term_months = Int(months)
+    if case .bool(let value)? = facts["live_sound"] { regime.liveSound = value }
+    if case .bool(let value)? = facts["command_room_may_declare"] { regime.commandRoomMayDeclare = value }
+    if case .bool(let value)? = facts["wearer_may_extract"] { regime.wearerMayExtract = value }
+    _ = try await store.setRegime(of: service, regime)
+    services[service]?.regime = regime
+    return true
+  }
+}
