@@ -20,9 +20,10 @@ extension Keeper {
   /// Sessions remembered at the most; more than thirty command rooms have.
   static let maximumKnownSessions = 4096
 
-  /// Brings into the register what is journalled already, now or when the database is back, in order.
+  /// Brings into the register what is journalled already: now, or in order when the database is back and has what the
+  /// change hangs on, such as an incident that the ingest has yet to tell.
   ///
-  /// - Throws: what the database says against the change itself; and unavailable, where too many wait.
+  /// - Throws: unavailable, where too many wait.
   func follow(_ what: String, _ run: @escaping @Sendable () async throws -> Void) async throws {
     if pendingWrites.isEmpty, !isDatabaseAway {
       do {
@@ -31,6 +32,8 @@ extension Keeper {
       } catch  where store.isTransient(error) {
         logger.warning("the register waits for the database", metadata: ["what": "\(what)"])
         setDatabaseAway(true)
+      } catch {
+        logger.info("a change waits for what it hangs on", metadata: ["what": "\(what)"])
       }
     }
     guard pendingWrites.count < Self.maximumPending else { throw Problem.unavailable("La base de données") }

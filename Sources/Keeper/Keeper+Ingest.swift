@@ -63,6 +63,8 @@ extension Keeper {
       ingestDone = event.number
       ingestJournalled.remove(event.number)
     }
+    // What hung on an incident of this batch: its threat must not wait for the slow clock.
+    if !pendingWrites.isEmpty, !isDatabaseAway { await drainPending() }
     return .acknowledged(upTo: ingestDone, noted: ingestNoted)
   }
 
