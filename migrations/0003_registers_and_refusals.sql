@@ -40,3 +40,5 @@ CREATE INDEX journal_refused_agent ON journal (service_id, (entry->'facts'->>'ma
   WHERE entry->'facts'->>'result' = 'refused' AND entry->'facts'->>'matricule' IS NOT NULL;
 CREATE INDEX data_request_by_camera ON data_request (service_id, camera_id, number DESC, id DESC) WHERE camera_id IS NOT NULL;
 CREATE INDEX data_request_by_reference ON data_request (service_id, reference, number DESC, id DESC);
+CREATE INDEX journal_of_agent_act ON journal (service_id, act, (entry->'facts'->>'matricule'), at DESC, position DESC)
+  WHERE entry->'facts'->>'matricule' IS NOT NULL;
