@@ -12,7 +12,7 @@ ONCE ?=
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
 
-.PHONY: build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
+.PHONY: chaos build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -59,7 +59,13 @@ bench: deps
 	@[ -f .build/bench/clip.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=1280x720:rate=25:duration=20 -f lavfi -i sine=duration=20 \
 	  -c:v libx264 -preset veryfast -b:v 2M -g 50 -c:a aac -f mpegts .build/bench/clip.ts
 	.build/release/plastron bench footage --clip .build/bench/clip.ts
+	.build/release/plastron bench flush --folder .build/bench
+	.build/release/plastron bench durability --folder .build/bench
 	.build/release/plastron bench journal --folder .build/bench/journal
+
+# Fifty kills at random instants, of the server, its database, or both: some eight minutes.
+chaos: test-deps build
+	.venv/bin/python Tests/EndToEnd/chaos.py --rounds 50
 
 # Two million recordings: some ten minutes and 10 GB in BENCH_DATA.
 bench-register: deps

@@ -10,7 +10,7 @@ import Vault
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Mesures, en rapports (ratios).",
-    subcommands: [FootageBench.self, FlushBench.self, JournalBench.self, RegisterBench.self])
+    subcommands: [FootageBench.self, FlushBench.self, DurabilityBench.self, JournalBench.self, RegisterBench.self])
 }
 
 /// What sealing and relaying cost beside the bare cryptography.

@@ -1,0 +1,107 @@
+import ArgumentParser
+import Crypto
+import Footage
+import Foundation
+import Synchronization
+import Vault
+
+/// What it costs to make footage durable: the writer alone, in real time, with as many cameras as asked.
+struct DurabilityBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "durability", abstract: "Coût de la durabilité : CPU et appels d'écriture par Go.")
+  @Option(help: "Dossier sur le disque à mesurer (a folder on the disk)") var folder: String
+  @Option(parsing: .upToNextOption, help: "Caméras de 2 Mbit/s") var cameras = [1, 50, 200]
+  @Option(help: "Secondes par mesure") var seconds = 20
+
+  /// Half a second of 2 Mbit/s.
+  private static let chunk_bytes = 125_000
+
+  func run() throws {
+    print(
+      "| cameras | GB | CPU s/GB | floor: one AES-256-GCM and one SHA-256, CPU s/GB | ratio | write calls/GB | lag, worst ms |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for count in cameras {
+      let figures = try measure(count)
+      let floor = floor()
+      print(
+        String(
+          format: "| %d | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f |", count, figures.gigabytes, figures.cpu, floor,
+          figures.cpu / floor, figures.writes, figures.lag_ms))
+    }
+  }
+
+  private func floor() -> Double {
+    let bytes = [UInt8](repeating: 7, count: Self.chunk_bytes)
+    let key = SymmetricKey(size: .bits256)
+    let laps = 1000
+    let before = clock()
+    for _ in 0..<laps {
+      _ = try? AES.GCM.seal(bytes, using: key)
+      _ = SHA256.hash(data: bytes)
+    }
+    return Double(clock() - before) / Double(CLOCKS_PER_SEC) / (Double(laps * Self.chunk_bytes) / 1e9)
+  }
+
+  private func measure(_ count: Int) throws -> (gigabytes: Double, cpu: Double, writes: Double, lag_ms: Double) {
+    let place = folder + "/durability-bench-\(getpid())"
+    try Directories.make(place)
+    defer { try? FileManager.default.removeItem(atPath: place) }
+    let worst_us = Mutex<Int64>(0)
+    let writer = FootageWriter(root: place) { outcome in
+      guard case .committed(let chunks) = outcome else { return }
+      let now = Self.now_us()
+      worst_us.withLock { worst in
+        for chunk in chunks { worst = max(worst, now - chunk.header.firstArrival_us) }
+      }
+    }
+    let parts = (0..<count).map { _ in UUID().uuidString.lowercased() }
+    for part in parts {
+      let header = PartHeader(
+        part: UUIDText.binary(part) ?? [], recording: .init(repeating: 2, count: 16),
+        incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_260_101,
+        created_us: 0, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 0, count: 60),
+        sealedFacts: [])
+      _ = writer.submit(
+        .open(part: part, path: "2026/\(part).plm", header: header, key: SymmetricKey(size: .bits256), after: nil))
+    }
+    usleep(500_000)
+    let media = [UInt8](repeating: 9, count: Self.chunk_bytes)
+    let (cpu, calls) = (clock(), Self.writeCalls())
+    // Each camera's chunks end at an instant of its own, as they do.
+    let turns = seconds * 2
+    for turn in 0..<turns {
+      let began = DispatchTime.now().uptimeNanoseconds
+      for (index, part) in parts.enumerated() {
+        let due = UInt64(index) * 500_000_000 / UInt64(count)
+        let passed = DispatchTime.now().uptimeNanoseconds - began
+        if due > passed + 1_000_000 { usleep(UInt32((due - passed) / 1000)) }
+        // Its first packet came half a second ago.
+        let arrival = Self.now_us() - 500_000
+        _ = writer.submit(
+          .append(
+            part: part,
+            ChunkContent(
+              kind: .media, epoch: 1, firstSequence: UInt64(turn), firstArrival_us: arrival, lastArrival_us: arrival,
+              plaintext: media)))
+      }
+      let passed = DispatchTime.now().uptimeNanoseconds - began
+      if passed < 500_000_000 { usleep(UInt32((500_000_000 - passed) / 1000)) }
+    }
+    writer.stop()
+    let gigabytes = Double(turns * count * Self.chunk_bytes) / 1e9
+    return (
+      gigabytes, Double(clock() - cpu) / Double(CLOCKS_PER_SEC) / gigabytes,
+      Double(Self.writeCalls() - calls) / gigabytes, Double(worst_us.withLock { $0 }) / 1000
+    )
+  }
+
+  /// Write calls of this process so far: proc(5), io, `syscw`.
+  private static func writeCalls() -> Int64 {
+    let text = (try? String(contentsOfFile: "/proc/self/io", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("syscw:") }
+    return line.flatMap { Int64($0.dropFirst(7)) } ?? 0
+  }
+
+  private static func now_us() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
+}
