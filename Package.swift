@@ -137,7 +137,7 @@ let package = Package(
       name: "ServiceTests",
       dependencies: [
         "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", "Keeper", "Registry", "Postgres",
-        "Retention", "Journal", "TestSupport", crypto, logging,
+        "Retention", "Journal", "CommandRoom", "TestSupport", crypto, logging,
       ], swiftSettings: strict),
   ]
 )

@@ -12,7 +12,7 @@ struct Plastron: AsyncParsableCommand {
       Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, Migrate.self, Prepare.self,
       Administer.self, AccreditCommand.self, APICommand.self, RetentionCommand.self, RightsCommand.self,
       JournalCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
-      FootageCommand.self,
+      FootageCommand.self, ErasureCommand.self,
       CameraCommand.self, DemoCommand.self, FuzzCommand.self, BenchCommand.self,
     ])
 }

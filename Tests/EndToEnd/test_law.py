@@ -191,6 +191,14 @@ class TestRecordings:
         assert (facts["first"], facts["second"], facts["ground"], facts["article"]) == ("chef", "lecteur", "right-of-erasure", "loi 78-17 art. 106")
         gone = world.session("chef").call("POST", f"/recordings/{recording}/extraction", json={"reason": "judicial", "reference": "x", "form": "ts"})
         assert code_of(gone) == "erased"
+        # What a third party is handed: the certificate, in the signed journal, checked offline with the public key.
+        folder = world.scratch / "certificates"
+        written = world.command("erasure", "prove", "--recording", recording, "--out", str(folder), account="auditeur").stdout.split()
+        assert len(written) == 1
+        checked = subprocess.run(
+            [str(PROGRAM), "journal", "prove", written[0], "--check", "--key", str(world.data / "journal/first-public-key")],
+            capture_output=True, text=True, timeout=20)
+        assert checked.returncode == 0 and recording in checked.stdout and "erasure.certificate" in checked.stdout, checked.stdout
         # Later recordings of the same day still have their key.
         other = world.new_camera()
         cameras(other, 3).wait()
