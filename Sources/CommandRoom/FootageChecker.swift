@@ -55,6 +55,6 @@ extension IndexedPart {
       part: facts.part.rawValue, recording: facts.recording.rawValue, path: facts.path,
       isClosed: facts.state == "closed",
       chunkCount: facts.chunkCount, chainHead: facts.chainHead.bytes, file_bytes: facts.file_bytes,
-      media_bytes: facts.media_bytes)
+      media_bytes: facts.media_bytes, isContinued: facts.isContinued)
   }
 }

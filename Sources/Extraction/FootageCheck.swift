@@ -11,10 +11,12 @@ package struct IndexedPart: Sendable {
   package var chainHead: [UInt8]
   package var file_bytes: Int64
   package var media_bytes: Int64
+  /// A disk failed under it: it ends at its count of chunks without a close, and another part goes on.
+  package var isContinued: Bool
 
   package init(
     part: String, recording: String, path: String, isClosed: Bool, chunkCount: Int64, chainHead: [UInt8],
-    file_bytes: Int64, media_bytes: Int64
+    file_bytes: Int64, media_bytes: Int64, isContinued: Bool
   ) {
     self.part = part
     self.recording = recording
@@ -24,6 +26,7 @@ package struct IndexedPart: Sendable {
     self.chainHead = chainHead
     self.file_bytes = file_bytes
     self.media_bytes = media_bytes
+    self.isContinued = isContinued
   }
 }
 
@@ -71,7 +74,7 @@ package enum FootageCheck {
       if part.chunkCount > 0, headAtIndex != part.chainHead {
         return finding("other-chain", "after chunk \(part.chunkCount - 1) the file's chain hash is not the index's")
       }
-      guard part.isClosed else { return [] }
+      guard part.isClosed, !part.isContinued else { return [] }
       if !state.isClosed { return finding("no-close", "the index says closed, the file has no close chunk") }
       if Int64(chain.nextIndex) != part.chunkCount {
         return finding("unindexed", "the file holds \(chain.nextIndex) chunks, the index \(part.chunkCount)")

@@ -146,11 +146,12 @@ extension Keeper {
   }
 
   private static func facts(
-    _ row: (PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64)
+    _ row: (PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool)
   ) -> PartIndexFacts {
     PartIndexFacts(
       part: row.0.part, recording: row.recording, path: row.path, state: row.state, chunkCount: row.0.chunkCount,
-      chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes, media_bytes: row.media_bytes)
+      chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes, media_bytes: row.media_bytes,
+      isContinued: row.isContinued)
   }
 
   func indexFacts(_ person: Person) async throws -> ConsoleReply {

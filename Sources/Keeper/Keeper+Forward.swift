@@ -69,6 +69,9 @@ extension Keeper {
     var found: [FoundPart] = []
     let root = settings.footageRoot
     FootageTree.walk(root) { path in
+      // By its folder first: a start does not open the files of six months.
+      let folders = path.split(separator: "/").dropLast().suffix(3).compactMap { Int($0) }
+      guard folders.count == 3, LocalDate(year: folders[0], month: folders[1], day: folders[2]) >= day else { return }
       guard let header = try? PartReader.header(of: root + "/" + path) else { return }
       let number = Int(header.localDay)
       let recorded = LocalDate(year: number / 10_000, month: number / 100 % 100, day: number % 100)

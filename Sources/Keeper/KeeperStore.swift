@@ -82,10 +82,10 @@ package protocol KeeperStore: Sendable {
   func dayCounts(services: [ServiceID], from: LocalDate, to: LocalDate) async throws -> [DayCount]
   func report(of service: ServiceID, from: UTCTime, to: UTCTime) async throws -> [String: Int64]
   func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
   )]
   func nextFootageCheck(before time: UTCTime) async throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
   )?
   /// Returns the part's recording and service; nil where it is gone.
   func setChecked(_ part: PartID, finding: String?, at time: UTCTime) async throws -> (

@@ -202,10 +202,12 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
   package var chainHead: Blob
   package var file_bytes: Int64
   package var media_bytes: Int64
+  /// A disk failed under it: it ends at its count of chunks without a close, and another part goes on.
+  package var isContinued: Bool
 
   package init(
     part: PartID, recording: RecordingID, path: String, state: String, chunkCount: Int64, chainHead: Blob,
-    file_bytes: Int64, media_bytes: Int64
+    file_bytes: Int64, media_bytes: Int64, isContinued: Bool
   ) {
     self.part = part
     self.recording = recording
@@ -215,6 +217,7 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
     self.chainHead = chainHead
     self.file_bytes = file_bytes
     self.media_bytes = media_bytes
+    self.isContinued = isContinued
   }
 }
 

@@ -142,6 +142,7 @@ def test_a_disk_that_fails_under_one_recording_costs_neither_it_nor_another(fail
         assert world.export(row["recording"]) == run.sent.read_bytes()
     parts = world.sql(f"SELECT number, local_day = min(local_day) OVER () FROM recording_part WHERE recording_id = '{recording}' ORDER BY number")
     assert parts.splitlines() == ["1|t", "2|t"]
+    world.check_is_clean()
 
 
 def test_one_flipped_bit_is_named_withheld_and_told(world, cameras):

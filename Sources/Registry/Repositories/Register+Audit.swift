@@ -6,13 +6,14 @@ import Postgres
 extension Register {
   /// What the index says of every part that is not erased.
   package func nextFootageCheck(before time: UTCTime) async throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
   )? {
     try await pool.run { connection in
       try connection.query(
         """
         SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,
-          (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')) AS media_bytes
+          (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')) AS media_bytes,
+          \(Self.continued)
         FROM recording_part p WHERE p.state = 'closed' AND p.path IS NOT NULL AND (p.checked_at IS NULL OR p.checked_at < at_us($1))
         ORDER BY p.checked_at NULLS FIRST, p.id LIMIT 1
         """, [time.sql]
@@ -39,25 +40,31 @@ extension Register {
     }
   }
 
+  /// A disk failed under it: the recording went on in another part of the same day, and it has no close chunk.
+  private static let continued =
+    "EXISTS (SELECT 1 FROM recording_part n WHERE n.recording_id = p.recording_id AND n.number = p.number + 1 AND n.local_day = p.local_day) AS continued"
+
   private static func partFacts(_ row: Row) throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
   ) {
     let head = row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head")
     return (
       PartProgress(
         part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"), chainHead: head,
         file_bytes: try row.integer("file_bytes")), recording: RecordingID(try row.text("recording_id")),
-      path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes")
+      path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes"),
+      isContinued: try row.bool("continued")
     )
   }
 
   package func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64
+    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
   )] {
     try await pool.run(isLong: true) { connection in
       try connection.query(
         """
-        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes
+        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes,
+          \(Self.continued)
         FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')
         WHERE p.state <> 'erased' AND p.path IS NOT NULL AND p.service_id = ANY($1::uuid[])
         GROUP BY p.id ORDER BY p.local_day, p.id
