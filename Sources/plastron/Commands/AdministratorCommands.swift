@@ -64,6 +64,8 @@ enum AdministratorLink {
       print("incidents: \(wall.incidents.count)  ingest: \(wall.ingestConnected)  journal: \(mark.size) \(mark.root)")
       print("sweeper: \(sweeper.stopped.map { "STOPPED, asks: \($0)" } ?? "runs")  overdue: \(sweeper.overdue)")
       if sweeper.isPurgeOverdue { print("journal: bodies older than three years wait for: plastron journal purge") }
+      if let storage = wall.storage { print("disks: \(storage)") }
+      if wall.databaseAway { print("database: AWAY; incidents, threats and live go on") }
       for card in wall.incidents {
         print(
           "\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)"
