@@ -155,7 +155,9 @@ enum RecentParts {
           }
           incidents.insert(IncidentID(UUIDText.text(header.incident)))
           let isClosed = PartReader.endsWithClose(root + "/" + path)
-          if !isClosed || isRecent("\(root)/\(path)", now) { parts.append(part(header, path, isClosed)) }
+          if !isClosed || isRecent("\(root)/\(path)", now) {
+            parts.append(FoundPart(header, path: path, isClosed: isClosed))
+          }
         }
       }
     }
@@ -165,15 +167,5 @@ enum RecentParts {
   private static func isRecent(_ path: String, _ now: UTCTime) -> Bool {
     let changed = try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
     return changed.map { Double(now.microseconds) / 1e6 - $0.timeIntervalSince1970 < untold_s } ?? true
-  }
-
-  private static func part(_ header: PartHeader, _ path: String, _ isClosed: Bool) -> FoundPart {
-    let day = Int(header.localDay)
-    return FoundPart(
-      part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
-      incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
-      localDay: LocalDate(year: day / 10_000, month: day / 100 % 100, day: day % 100),
-      wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
-      created: UTCTime(microseconds: header.created_us), isClosed: isClosed)
   }
 }

@@ -73,16 +73,8 @@ extension Keeper {
       let folders = path.split(separator: "/").dropLast().suffix(3).compactMap { Int($0) }
       guard folders.count == 3, LocalDate(year: folders[0], month: folders[1], day: folders[2]) >= day else { return }
       guard let header = try? PartReader.header(of: root + "/" + path) else { return }
-      let number = Int(header.localDay)
-      let recorded = LocalDate(year: number / 10_000, month: number / 100 % 100, day: number % 100)
-      guard recorded >= day else { return }
-      found.append(
-        FoundPart(
-          part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
-          incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
-          localDay: recorded, wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
-          created: UTCTime(microseconds: header.created_us),
-          isClosed: PartReader.endsWithClose(root + "/" + path)))
+      let part = FoundPart(header, path: path, isClosed: PartReader.endsWithClose(root + "/" + path))
+      if part.localDay >= day { found.append(part) }
     }
     var brought = 0
     for start in stride(from: 0, to: found.count, by: 1000) {

@@ -1,4 +1,5 @@
 package import Doctrine
+package import Footage
 
 /// Leave to write one part, given ahead: its names and its key.
 package struct PartGrant: Equatable, Sendable, Codable {
@@ -179,6 +180,19 @@ package struct FoundPart: Equatable, Sendable, Codable {
     self.path = path
     self.created = created
     self.isClosed = isClosed
+  }
+}
+
+extension FoundPart {
+  /// A part as its file says it.
+  package init(_ header: PartHeader, path: String, isClosed: Bool) {
+    let day = Int(header.localDay)
+    self.init(
+      part: PartID(UUIDText.text(header.part)), recording: RecordingID(UUIDText.text(header.recording)),
+      incident: IncidentID(UUIDText.text(header.incident)), service: ServiceID(UUIDText.text(header.service)),
+      localDay: LocalDate(year: day / 10_000, month: day / 100 % 100, day: day % 100),
+      wrappedKey: Blob(header.wrappedKey), sealedFacts: Blob(header.sealedFacts), path: path,
+      created: UTCTime(microseconds: header.created_us), isClosed: isClosed)
   }
 }
 

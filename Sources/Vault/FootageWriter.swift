@@ -354,6 +354,12 @@ package final class FootageWriter: Sendable {
     private mutating func commit() {
       for (part, content) in unclosed { close(part, content) }
       var failed: Set<String> = []
+      // First, so that nothing of theirs is committed here and written again elsewhere.
+      for (part, error) in broken {
+        failed.insert(part)
+        if let open = parts[part] { giveUp(part, open, error) }
+      }
+      broken.removeAll()
       // All are begun before the first is waited for: docs/design/durability.md.
       for open in parts.values where open.dirty { open.writer.file.beginWriting() }
       for (part, open) in parts where open.dirty {
@@ -367,11 +373,6 @@ package final class FootageWriter: Sendable {
           giveUp(part, open, error)
         }
       }
-      for (part, error) in broken where !failed.contains(part) {
-        failed.insert(part)
-        if let open = parts[part] { giveUp(part, open, error) }
-      }
-      broken.removeAll()
       let done = uncommitted.filter { !failed.contains($0.part) }
       uncommitted.removeAll()
       if !done.isEmpty { outcome(.committed(done)) }

@@ -70,7 +70,7 @@ struct ErasureTests {
   func killedAtEachStepItEndsTheSameWithOneCertificate(_ step: Int, _ afterwards: Bool) async throws {
     let world = try await KeeperWorld.make(at: Self.start, calendar: Self.calendar)
     defer { world.end() }
-    let (service, recording, part, path) = try await Self.recording(world)
+    let (recording, part, path) = try await Self.recording(world)
     let due = Self.start.adding(seconds: 40 * 86_400)
     world.pass(to: due)
     let dying = DyingSteps(keeper: world.keeper, left: SteppedCounter(step), afterwards: afterwards)
@@ -94,11 +94,10 @@ struct ErasureTests {
     }
     #expect(try row.first?.integer("certificate") == certificates.first.map(Int64.init))
     #expect(try await world.register.known(among: [part]).isEmpty)
-    _ = service
   }
 
   /// A closed recording of a service under one month, with a file.
-  private static func recording(_ world: KeeperWorld) async throws -> (ServiceID, RecordingID, PartID, String) {
+  private static func recording(_ world: KeeperWorld) async throws -> (RecordingID, PartID, String) {
     let service = ServiceID(
       try await world.admin(
         .createService(
@@ -133,6 +132,6 @@ struct ErasureTests {
       .events(
         boot: "b", oldest: 1,
         events.enumerated().map { NumberedEvent(number: UInt64($0.offset + 1), event: $0.element) }))
-    return (service, recording, grant.part, path)
+    return (recording, grant.part, path)
   }
 }
