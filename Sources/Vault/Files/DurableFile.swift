@@ -1,26 +1,55 @@
 internal import CFlush
 internal import Glibc
 
-/// An open file that is only ever appended to; closed when it goes out of scope.
+/// A descriptor that is closed with its last holder: who appends and who flushes share it.
+private final class SharedDescriptor: Sendable {
+  let number: Int32
+
+  init(_ number: Int32) { self.number = number }
+
+  deinit { _ = close(number) }
+}
+
+/// The flushing of a file, by another thread than the one that appends to it.
+package struct FileFlush: Sendable {
+  fileprivate let descriptor: SharedDescriptor
+  fileprivate let path: String
+
+  /// Starts writing what is dirty, and waits for nothing: many files begun together are flushed sooner.
+  package func begin() { Flushing.begin(descriptor.number) }
+
+  package func flush() throws(VaultError) {
+    guard fdatasync(descriptor.number) == 0 else { throw VaultError.system("fdatasync", path) }
+  }
+}
+
+/// An open file that is only ever appended to; closed when it and its flushers are gone.
 package struct DurableFile: ~Copyable {
-  private let descriptor: Int32
+  private let shared: SharedDescriptor
   package let path: String
   /// Bytes written, whether or not they are flushed yet.
   package private(set) var length: Int64
 
+  private var descriptor: Int32 { shared.number }
+
   private init(descriptor: Int32, path: String, length: Int64) {
-    self.descriptor = descriptor
+    shared = SharedDescriptor(descriptor)
     self.path = path
     self.length = length
   }
 
-  deinit { _ = close(descriptor) }
+  package var flusher: FileFlush { FileFlush(descriptor: shared, path: path) }
 
   /// Makes a new file, and its name durable.
-  package static func create(_ path: String, mode: UInt32 = 0o640) throws(VaultError) -> DurableFile {
+  ///
+  /// - Parameter flushesName: false where the caller flushes the folder, before it tells anybody of the file.
+  package static func create(
+    _ path: String, mode: UInt32 = 0o640, flushesName: Bool = true
+  ) throws(VaultError) -> DurableFile {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND, mode)
     guard descriptor >= 0 else { throw VaultError.system("create", path) }
     let file = DurableFile(descriptor: descriptor, path: path, length: 0)
+    guard flushesName else { return file }
     do throws(VaultError) {
       try Directories.flush(Directories.parent(of: path))
     } catch {
@@ -61,12 +90,7 @@ package struct DurableFile: ~Copyable {
     length += Int64(bytes.count)
   }
 
-  /// Starts writing what is dirty, and waits for nothing: many files begun together are flushed sooner.
-  package borrowing func beginWriting() { Flushing.begin(descriptor) }
-
-  package borrowing func flush() throws(VaultError) {
-    guard fdatasync(descriptor) == 0 else { throw VaultError.system("fdatasync", path) }
-  }
+  package borrowing func flush() throws(VaultError) { try flusher.flush() }
 
   /// Cuts the file to its valid prefix; for recovery only.
   package mutating func truncate(to valid: Int64) throws(VaultError) {
@@ -92,18 +116,20 @@ package enum Directories {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// Makes a folder and those above it.
+  /// Makes a folder and those above it, durably.
   package static func make(_ path: String, mode: UInt32 = 0o750) throws(VaultError) {
-    if mkdir(path, mode) == 0 {
-      try flush(parent(of: path))
-      return
-    }
+    for folder in try makeUnflushed(path, mode: mode) { try flush(folder) }
+  }
+
+  /// Makes a folder and those above it; returns the folders to be flushed for the new names to last, outermost first.
+  static func makeUnflushed(_ path: String, mode: UInt32) throws(VaultError) -> [String] {
+    if mkdir(path, mode) == 0 { return [parent(of: path)] }
     switch errno {
-    case EEXIST: return
+    case EEXIST: return []
     case ENOENT:
-      try make(parent(of: path), mode: mode)
+      let above = try makeUnflushed(parent(of: path), mode: mode)
       guard mkdir(path, mode) == 0 || errno == EEXIST else { throw VaultError.system("mkdir", path) }
-      try flush(parent(of: path))
+      return above + [parent(of: path)]
     default: throw VaultError.system("mkdir", path)
     }
   }

@@ -1,0 +1,47 @@
+internal import Foundation
+
+/// The one thread that writes footage: it seals, chains and appends for all cameras together, and has it flushed.
+///
+/// Group commit: chunks are appended as they come; at most every ``interval_ms`` a batch of all files that grew goes to the
+/// ``Flusher``, and only what came back flushed is told as committed. Appending never waits for a flush. The line is
+/// bounded in bytes that are not durable; past it ``submit(_:)`` is refused, and the caller stops reading its sockets, so
+/// that the transport holds back and nothing is dropped.
+// P5, REC-11.
+package final class FootageWriter: Sendable {
+  /// Chunks that wait for the continuation of a broken file: half a minute of a camera.
+  static let maximumOrphans = 64
+  /// Chunks end at 500 ms, so what was received is durable well inside a second.
+  package static let interval_ms = 200
+  /// Five seconds of 200 cameras at 2 Mbit/s. Reading stops at half of it; the transport's own buffers then hold some
+  /// sixteen seconds more.
+  package static let capacity_bytes = 256 << 20
+
+  private let line = FootageLine(capacity_bytes: capacity_bytes)
+  private let finished = DispatchSemaphore(value: 0)
+  /// The disks it writes to.
+  package let volumes: Volumes
+
+  package init(root: String, outcome: @escaping @Sendable (FootageOutcome) -> Void) {
+    let volumes = Volumes(root: root)
+    self.volumes = volumes
+    let thread = Thread { [line, finished] in
+      var loop = FootageWriterLoop(root: root, line: line, volumes: volumes, outcome: outcome)
+      loop.run()
+      finished.signal()
+    }
+    thread.name = "footage-writer"
+    thread.start()
+  }
+
+  /// Hands over a command; false when the line is full: try again, do not drop.
+  package func submit(_ command: FootageCommand) -> Bool { line.append(command) }
+
+  /// Whether the line has room for a good while.
+  package var hasRoom: Bool { line.undurable_bytes < Self.capacity_bytes / 2 }
+
+  /// Writes what waits, flushes, and ends the thread.
+  package func stop() {
+    line.close()
+    finished.wait()
+  }
+}
