@@ -55,6 +55,11 @@ package struct ConsoleService: Sendable {
           keeper: keeper, program: program, footageRoot: settings.footageRoot, logger: logger)
         group.addTask { await checker.run() }
       }
+      if settings.metricsPort != 0 {
+        let metrics = MetricsListener(
+          keeper: keeper, host: settings.metricsHost, port: settings.metricsPort, logger: logger)
+        group.addTask { await metrics.run() }
+      }
       let footage = FootageChecker(keeper: keeper, footageRoot: settings.footageRoot, logger: logger)
       group.addTask { await footage.run() }
       if let url = settings.witnessURL {

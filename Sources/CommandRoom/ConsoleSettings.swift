@@ -4,6 +4,9 @@ package struct ConsoleSettings: Sendable {
   package var port: Int
   package var deviceHost: String
   package var devicePort: Int
+  /// Where metrics are served, in clear; port 0: nowhere.
+  package var metricsHost: String
+  package var metricsPort: Int
   package var certificatePath: String
   package var keyPath: String
   package var footageRoot: String
@@ -15,7 +18,8 @@ package struct ConsoleSettings: Sendable {
   package var witnessURL: String?
 
   package init(
-    host: String, port: Int, deviceHost: String, devicePort: Int, certificatePath: String, keyPath: String,
+    host: String, port: Int, deviceHost: String, devicePort: Int, metricsHost: String, metricsPort: Int,
+    certificatePath: String, keyPath: String,
     footageRoot: String, imagingProgram: String?, provider: ProviderSettings?,
     witnessURL: String?
   ) {
@@ -23,6 +27,8 @@ package struct ConsoleSettings: Sendable {
     self.port = port
     self.deviceHost = deviceHost
     self.devicePort = devicePort
+    self.metricsHost = metricsHost
+    self.metricsPort = metricsPort
     self.certificatePath = certificatePath
     self.keyPath = keyPath
     self.footageRoot = footageRoot

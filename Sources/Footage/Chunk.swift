@@ -143,6 +143,12 @@ package struct ChainState: Equatable, Sendable {
     head = header.chainStart
   }
 
+  /// A chain of which so many chunks are known, and the hash after them.
+  package init(nextIndex: UInt64, head: [UInt8]) {
+    self.nextIndex = nextIndex
+    self.head = head
+  }
+
   /// Seals `content` as the next chunk and moves the chain on.
   ///
   /// - Returns: the bytes to append to the file.

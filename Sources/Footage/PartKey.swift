@@ -24,6 +24,27 @@ package enum Sealing {
     }
   }
 
+  /// Seals a key under another.
+  package static func sealKey(
+    _ key: SymmetricKey, under other: SymmetricKey, purpose: String, subject: [UInt8]
+  ) throws -> [UInt8] {
+    let box = try key.withUnsafeBytes {
+      try AES.GCM.seal($0, using: other, authenticating: associated(purpose, subject))
+    }
+    return Array(box.nonce) + Array(box.ciphertext) + Array(box.tag)
+  }
+
+  /// Opens a sealed key into memory that is wiped with it.
+  ///
+  /// - Throws: ``FootageError/Code/keyRefused`` as ``open(_:under:purpose:subject:)``.
+  package static func openKey(
+    _ sealed: [UInt8], under key: SymmetricKey, purpose: String, subject: [UInt8]
+  ) throws(FootageError) -> SymmetricKey {
+    var plaintext = try open(sealed, under: key, purpose: purpose, subject: subject)
+    defer { for index in plaintext.indices { plaintext[index] = 0 } }
+    return SymmetricKey(data: plaintext)
+  }
+
   private static func associated(_ purpose: String, _ subject: [UInt8]) -> [UInt8] {
     Array(purpose.utf8) + [0] + subject
   }

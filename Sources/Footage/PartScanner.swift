@@ -30,6 +30,14 @@ package struct PartScanner: Sendable {
 
   package init(key: SymmetricKey?) { self.key = key }
 
+  /// Goes on behind chunks that are known: `length` bytes of the file, whose chain ends as `chain` says.
+  package init(after chain: ChainState, of header: PartHeader, length: Int, key: SymmetricKey?) {
+    self.header = header
+    self.chain = chain
+    self.key = key
+    validLength = length
+  }
+
   /// Takes the next bytes of the file and returns the chunks they complete.
   ///
   /// Chunks before a fault are handed out; the fault is thrown by this call where there are none, else by the next.

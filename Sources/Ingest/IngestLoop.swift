@@ -94,20 +94,23 @@ package final class IngestLoop: Sendable {
 
   /// How the disks do; what is waiting is added by who knows.
   package func takeStatus() -> IngestStatus {
-    let (lag_us, failing) = index.takeStatus()
+    let (lag_us, counts, failing) = index.takeStatus()
     let (waiting, dropped) = spool.figures
     return IngestStatus(
-      durabilityLag_ms: lag_us / 1000, waiting: waiting, dropped: dropped,
+      durabilityLag_ms: lag_us / 1000, durability: counts, waiting: waiting, dropped: dropped,
       volumes: writer.volumes.states.map {
         .init(
           prefix: $0.prefix, free_bytes: $0.free_bytes, total_bytes: $0.total_bytes, isHealthy: $0.isHealthy)
       }, failing: failing)
   }
 
+  /// Whether a part is being written.
+  package func isWriting(_ part: PartID) -> Bool { index.knows(part) }
+
   /// Recovered parts, before the listener opens.
   package func takeUp(_ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered) {
     let part = answer.grant.part
-    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexedChunks)
+    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexed?.chunkCount)
     _ = writer.submit(
       .resume(part: part.rawValue, path: answer.path, chain: recovered.chain, key: answer.grant.symmetricKey))
   }
@@ -117,7 +120,7 @@ package final class IngestLoop: Sendable {
     _ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, incident: IncidentClosed?
   ) {
     let part = answer.grant.part
-    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexedChunks)
+    index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexed?.chunkCount)
     if let incident { index.closesIncident(part, incident) }
     index.take(
       .closed(

@@ -46,10 +46,12 @@ package struct IngestService: Sendable {
     try SRTLibrary.start()
     defer { loop.stop() }
     // What a stop left open comes first: a directive for it must find it.
-    try await takeUpOpenParts()
+    let left = try await takeUpOpenParts()
     let link = KeeperLink(client: keeper, table: table, spool: spool, loop: loop, logger: logger)
     let linked = Task { await link.run() }
     defer { linked.cancel() }
+    let closing = Task { if let left { try await takeUpRest(left) } }
+    defer { closing.cancel() }
     let port: UInt16
     do {
       port = try loop.start(host: settings.host, port: settings.port)
@@ -65,37 +67,67 @@ package struct IngestService: Sendable {
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
   }
 
+  /// What a stop left open and nobody could answer for yet.
+  private struct LeftParts {
+    var found: [FoundPart]
+    var startedAt: UTCTime
+    var taken: [PartID]
+  }
+
   /// Asks the keeper about every file without a close chunk, and about what only the index believes open.
-  private func takeUpOpenParts() async throws {
-    let recent = RecentParts.find(below: settings.footageRoot, at: clocks.wall())
+  ///
+  /// - Returns: what is to be asked again, where the database is away: recordings of incidents that the keeper knows go
+  ///   on without it.
+  private func takeUpOpenParts() async throws -> LeftParts? {
+    let startedAt = clocks.wall()
+    let recent = RecentParts.find(below: settings.footageRoot, at: startedAt)
     // An incident that has a file is not opened a second time, whatever became of the news of it.
     table.markUsed(recent.incidents)
-    let found = recent.parts
-    var answers: [FoundPartAnswer]?
-    while answers == nil {
+    while true {
       try Task.checkCancellation()
       do throws(Problem) {
-        if case .found(let list) = try await keeper.call(.found(found)) { answers = list }
+        let call = IngestCall.found(recent.parts, startedAt: startedAt, taken: nil)
+        guard case .found(let answers, let isWhole) = try await keeper.call(call) else { continue }
+        for answer in answers { take(answer) }
+        return isWhole
+          ? nil : LeftParts(found: recent.parts, startedAt: startedAt, taken: answers.map(\.grant.part))
       } catch {
         logger.warning("keeper away: open recordings wait", metadata: ["problem": "\(error.code)"])
         try await Task.sleep(for: KeeperLink.retry)
       }
     }
-    for answer in answers ?? [] {
-      do {
-        try takeUp(answer)
+  }
+
+  /// Once the database is back: what was left open is closed, what was closed is told.
+  private func takeUpRest(_ left: LeftParts) async throws {
+    while true {
+      try await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
+      do throws(Problem) {
+        let call = IngestCall.found(left.found, startedAt: left.startedAt, taken: left.taken)
+        guard case .found(let answers, true) = try await keeper.call(call) else { continue }
+        for answer in answers where !loop.isWriting(answer.grant.part) { take(answer) }
+        return
       } catch {
-        logger.error("a part could not be taken up", metadata: ["part": "\(answer.grant.part)", "error": "\(error)"])
-        // Its file cannot say more: the incident must not stay open for that.
-        if let closing = answer.closing { spool.append(.incidentClosed(closed(answer, closing, at: clocks.wall()))) }
+        logger.debug("open parts wait for the database", metadata: ["problem": "\(error.code)"])
       }
+    }
+  }
+
+  private func take(_ answer: FoundPartAnswer) {
+    do {
+      try takeUp(answer)
+    } catch {
+      logger.error("a part could not be taken up", metadata: ["part": "\(answer.grant.part)", "error": "\(error)"])
+      // Its file cannot say more: the incident must not stay open for that.
+      if let closing = answer.closing { spool.append(.incidentClosed(closed(answer, closing, at: clocks.wall()))) }
     }
   }
 
   private func takeUp(_ answer: FoundPartAnswer) throws {
     let part = answer.grant.part
     let recovered = try PartRecovery.recover(
-      settings.footageRoot + "/" + answer.path, part: part.rawValue, key: answer.grant.symmetricKey)
+      settings.footageRoot + "/" + answer.path, part: part.rawValue, key: answer.grant.symmetricKey,
+      after: answer.indexed.flatMap(KnownPoint.init))
     if recovered.torn_bytes > 0 {
       logger.warning(
         "a torn end was set aside", metadata: ["part": "\(part)", "bytes": "\(recovered.torn_bytes)"])
@@ -127,6 +159,16 @@ package struct IngestService: Sendable {
     IncidentClosed(
       incident: answer.incident, recording: answer.recording, camera: closing.camera, at: time, cause: closing.cause,
       by: closing.by, damage: 0)
+  }
+}
+
+extension KnownPoint {
+  /// Nil where the index has nothing yet.
+  fileprivate init?(_ point: IndexedPoint) {
+    guard point.chunkCount > 0, point.head.bytes.count == 32 else { return nil }
+    self.init(
+      chain: ChainState(nextIndex: UInt64(point.chunkCount), head: point.head.bytes), length: point.file_bytes,
+      lastArrival_us: point.lastArrival.microseconds, lastEpoch: UInt32(clamping: point.lastEpoch))
   }
 }
 

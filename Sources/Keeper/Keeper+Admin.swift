@@ -266,6 +266,8 @@ extension Keeper {
       try await scribe.write(.statement, "journal.rotation-asked", author: author, service: nil, who)
       try await scribe.rotateKey(by: author)
       return .done
+    case .rotateMasterKey: return try await rotateMasterKey(by: author, who)
+    case .retireMasterKey: return try await retireMasterKey(by: author, who)
     case .purgeJournal:
       try await scribe.write(.statement, "journal.purge-asked", author: author, service: nil, who)
       return .purged(entries: try await scribe.purge(by: author))
@@ -362,7 +364,7 @@ extension Keeper {
     let camera = CameraEntry(
       id: id, service: service.id, model: model,
       passphraseSealed: try keys.seal(
-        Array(passphrase.utf8), purpose: "plastron/register/v1/passphrase", subject: id.rawValue),
+        Array(passphrase.utf8), purpose: Self.passphrasePurpose, subject: id.rawValue),
       tokenHash: Tokens.hash(token), enabled: true, issuedTo: nil)
     try await scribe.write(
       .modification, "camera.enrolled", author: author, service: service.id,
@@ -377,7 +379,9 @@ extension Keeper {
 extension AdminCall {
   fileprivate var act: Act {
     switch self {
-    case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .purgeJournal, .seatHead,
+    case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .rotateMasterKey, .retireMasterKey,
+      .purgeJournal,
+      .seatHead,
       .accreditAdministrator, .authorise:
       .administerServer
     case .createAgent, .createAccount, .setAccount, .resetSecondFactor, .linkIdentity: .administerPeople

@@ -67,6 +67,7 @@ extension Keeper {
     case .deviceCloseIncident(let token): return try await deviceClose(try camera(byToken: token))
     case .deviceDeclareThreat(let token, let ground):
       return try await deviceDeclare(try camera(byToken: token), ground)
+    case .figures: return .figures(figures())
     case .nextDecodeCheck: return try await nextDecodeCheck()
     case .nextFootageCheck: return .footageToCheck(try await nextFootageCheck())
     case .footageChecked(let part, let finding): return try await footageChecked(part, finding)

@@ -34,7 +34,8 @@ extension Keeper: ErasureSteps {
   }
 
   private func pass(orderedOnly: Bool) async throws -> SweepReport {
-    guard !sweeper.isRunning else { throw Problem.unavailable("L'effaceur") }
+    // Until database and files agree a hold may be missing.
+    guard !sweeper.isRunning, !isDatabaseUnopened, !scribe.hasLost else { throw Problem.unavailable("L'effaceur") }
     sweeper.isRunning = true
     defer { sweeper.isRunning = false }
     let now = clock()
@@ -194,10 +195,13 @@ extension Keeper: ErasureSteps {
   }
 
   package func deleteFile(_ part: DuePart) async throws {
-    guard let path = part.path else { return }
-    let full = settings.footageRoot + "/" + path
-    let folder = Directories.parent(of: full)
-    for name in Directories.names(in: folder) where name.hasPrefix(part.part.rawValue) {
+    if let path = part.path { try removeFiles(of: part.part, path: path) }
+  }
+
+  /// A part's file, and whatever was set aside beside it.
+  func removeFiles(of part: PartID, path: String) throws {
+    let folder = Directories.parent(of: settings.footageRoot + "/" + path)
+    for name in Directories.names(in: folder) where name.hasPrefix(part.rawValue) {
       try Directories.remove(folder + "/" + name)
     }
   }

@@ -15,8 +15,8 @@ extension Keeper {
     case .status(let status):
       took(status)
       return .acknowledged(upTo: ingestDone, noted: ingestNoted)
-    case .found(let parts):
-      return .found(try await answer(found: parts))
+    case .found(let parts, let startedAt, let taken):
+      return try await answer(found: parts, startedAt: startedAt, taken: taken.map { Set($0) })
     }
   }
 
@@ -47,25 +47,54 @@ extension Keeper {
       ingestNoted = event.number
     }
     // Then the register, in order; while it is known to be away nothing new waits behind it.
-    for event in events where event.number == ingestDone + 1 && !isDatabaseAway {
-      do {
-        try await index(event.event)
-        setDatabaseAway(false)
-      } catch  where store.isTransient(error) {
-        logger.warning(
-          "events wait for the database", metadata: ["number": "\(event.number)", "error": "\(error)"])
-        setDatabaseAway(true)
-        break
-      } catch {
-        // One event that can never be taken must not hold every camera's back; the files have what it says.
-        logger.error("an event was not taken", metadata: ["number": "\(event.number)", "error": "\(error)"])
+    var due = events[...]
+    while !isDatabaseAway, let event = due.first {
+      guard event.number == ingestDone + 1 else {
+        due.removeFirst()
+        continue
       }
-      ingestDone = event.number
-      ingestJournalled.remove(event.number)
+      let done = try await indexNext(due)
+      guard done > 0 else { break }
+      for event in due.prefix(done) { ingestJournalled.remove(event.number) }
+      ingestDone += UInt64(done)
+      due.removeFirst(done)
     }
     // What hung on an incident of this batch: its threat must not wait for the slow clock.
     if !pendingWrites.isEmpty, !isDatabaseAway { await drainPending() }
     return .acknowledged(upTo: ingestDone, noted: ingestNoted)
+  }
+
+  /// Brings the next of what is due into the register, index rows together in one go; returns how many that were, none
+  /// where the database is away.
+  private func indexNext(_ due: ArraySlice<NumberedEvent>) async throws -> Int {
+    var rows = IndexRows()
+    var count = 0
+    for event in due {
+      // Only what follows without a hole.
+      guard event.number == ingestDone + 1 + UInt64(count), event.event.adds(to: &rows) else { break }
+      count += 1
+    }
+    do {
+      if count > 1 {
+        try await store.insert(rows)
+      } else {
+        count = 1
+        if let event = due.first?.event { try await index(event) }
+      }
+      setDatabaseAway(false)
+      return count
+    } catch  where store.isTransient(error) {
+      logger.warning("events wait for the database", metadata: ["number": "\(ingestDone + 1)", "error": "\(error)"])
+      setDatabaseAway(true)
+      return 0
+    } catch  where count > 1 {
+      // One of them cannot be taken: which, is found one by one.
+      return try await indexNext(due.prefix(1))
+    } catch {
+      // One event that can never be taken must not hold every camera's back; the files have what it says.
+      logger.error("an event was not taken", metadata: ["number": "\(ingestDone + 1)", "error": "\(error)"])
+      return 1
+    }
   }
 
   func setDatabaseAway(_ isAway: Bool) {
@@ -98,6 +127,9 @@ extension Keeper {
     case .partOpened(let part):
       guard services[part.service] != nil else { return }
       partService[part.part] = part.service
+      if let incident = active.values.first(where: { $0.entry.recording == part.recording }) {
+        incident.lastPart = max(incident.lastPart, part.number)
+      }
       try await journalOnce(
         number, .collection, "part.opened", author: "ingest", service: part.service,
         [
@@ -177,10 +209,11 @@ extension Keeper {
       // The regime of now, read after the wait: a change meanwhile shortens this one too.
       guard let service = services[part.service] else { return }
       try await store.open(entry(of: part, service))
-    case .segment(let segment): try await store.insert(segment)
-    case .gap(let gap): try await store.insert(gap)
+    case .segment(let segment): try await store.insert(IndexRows(segments: [segment]))
+    case .gap(let gap): try await store.insert(IndexRows(gaps: [gap]))
     case .partClosed(let progress):
       try await store.close(progress)
+      try await completeIndex(progress)
       partService[progress.part] = nil
     case .incidentClosed(let closed):
       var stored = closed
@@ -200,12 +233,13 @@ extension Keeper {
     ])
   }
 
-  private func entry(of part: PartOpened, _ service: ServiceEntry) -> PartEntry {
-    PartEntry(
+  func entry(of part: PartOpened, _ service: ServiceEntry) -> PartEntry {
+    let wrapping = wrapping(of: part.part, in: part.service, part.localDay, part.wrappedKey.bytes)
+    return PartEntry(
       id: part.part, recording: part.recording, service: part.service, number: part.number,
       localDay: part.localDay, termDay: Term(recordedOn: part.localDay, under: service.regime).endDay,
-      regime: service.regime.name, regimeVersion: service.regime.version, wrappedKey: part.wrappedKey.bytes,
-      keyName: part.localDay.description, path: part.path)
+      regime: service.regime.name, regimeVersion: service.regime.version, wrappedKey: wrapping.wrapped,
+      keyName: wrapping.name, path: part.path)
   }
 
   // REC-5, MET-1, LOG-1.
@@ -246,7 +280,7 @@ extension Keeper {
   }
 
   /// How the camera of an incident stood when it was opened: what is told late is judged by its own time.
-  private func opening(_ entry: IncidentEntry) async throws -> ActObject {
+  func opening(_ entry: IncidentEntry) async throws -> ActObject {
     var object = try object(in: entry.service)
     guard let camera = cameras[entry.camera] else {
       object.camera = .disabled
@@ -303,7 +337,7 @@ extension Keeper {
   /// - Parameter number: of the event; nil where the keeper itself finds the incident over.
   ///
   /// Memory and journal; the register follows by what this returns.
-  private func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws -> IncidentClosed {
+  func ended(_ number: UInt64?, _ closed: IncidentClosed) async throws -> IncidentClosed {
     let known = active[closed.incident]
     let author = closed.by ?? known?.closing?.by ?? (closed.cause == .endedByWearer ? "wearer" : "server")
     // Somebody's close has its own entry; one by the passing of time rests on the text.
@@ -340,152 +374,16 @@ extension Keeper {
     if alarms.count > Self.maximumAlarms { alarms.removeFirst() }
     publishWall()
   }
+}
 
-  // MARK: Files found open
-
-  /// Answers for the files found open and for what only the index believes open.
-  ///
-  /// The newest part of an incident that is still active goes on; every other is to be closed. A part that is
-  /// open in the index only was closed on disk before that could be told.
-  private func answer(found parts: [FoundPart]) async throws -> [FoundPartAnswer] {
-    var answers: [FoundPartAnswer] = []
-    // Files closed lately are nearly all known: asked in one go, so that a start does not wait for each.
-    let known = try await store.known(among: parts.filter(\.isClosed).map(\.part))
-    for part in parts.sorted(by: { $0.created < $1.created }) where !known.contains(part.part) {
-      guard let binary = UUIDText.binary(part.part.rawValue),
-        let key = try? keys.openPartKey(
-          part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
-      else {
-        logger.error("an open part's key cannot be had", metadata: ["part": "\(part.part)"])
-        continue
-      }
-      let indexed: (number: Int, chunks: Int64)
-      do {
-        indexed = try await adopt(part, key: key, binary: binary)
-      } catch  where error is VaultError || store.isTransient(error) {
-        throw error
-      } catch {
-        logger.error("a part cannot be registered", metadata: ["part": "\(part.part)", "error": "\(error)"])
-        continue
-      }
-      // A closed file that is registered by now is answered below, if the index still believes it open.
-      if part.isClosed { continue }
-      let isNewest = !parts.contains { $0.recording == part.recording && $0.created > part.created && !$0.isClosed }
-      active[part.incident]?.streaming = false
-      let closing = isNewest ? pendingClose(part.incident) : nil
-      var resume: ResumedIncident?
-      if isNewest, closing == nil, let incident = active[part.incident] {
-        resume = ResumedIncident(
-          camera: incident.entry.camera, agent: incident.entry.agent, activation: incident.entry.activation,
-          parts: try partGrants(for: part.service, from: part.localDay))
-      }
-      answers.append(
-        FoundPartAnswer(
-          grant: grant(part.part, indexed.number, part.localDay, key, part.wrappedKey), recording: part.recording,
-          incident: part.incident, path: part.path, indexedChunks: indexed.chunks, resume: resume, closing: closing))
+extension IngestEvent {
+  /// Adds an index row; false where the event is none.
+  fileprivate func adds(to rows: inout IndexRows) -> Bool {
+    switch self {
+    case .segment(let segment): rows.segments.append(segment)
+    case .gap(let gap): rows.gaps.append(gap)
+    default: return false
     }
-    let resumed = Set(answers.filter { $0.resume != nil || $0.closing != nil }.map(\.incident))
-    let told = Set(parts.filter { !$0.isClosed }.map(\.part))
-    let openInIndex = try await store.openParts().filter { !told.contains($0.0.id) }
-    for (entry, incident, chunks) in openInIndex {
-      guard
-        let key = try? keys.openPartKey(
-          entry.wrappedKey, service: entry.service.rawValue, day: entry.keyName,
-          part: UUIDText.binary(entry.id.rawValue) ?? [])
-      else { continue }
-      let isLast = !openInIndex.contains { $0.0.recording == entry.recording && $0.0.number > entry.number }
-      var closing: PendingClose?
-      if isLast, !resumed.contains(incident), let known = active[incident] {
-        closing =
-          pendingClose(incident)
-          ?? PendingClose(camera: known.entry.camera, cause: .serverRestart, by: nil)
-      }
-      answers.append(
-        FoundPartAnswer(
-          grant: grant(entry.id, entry.number, entry.localDay, key, Blob(entry.wrappedKey)),
-          recording: entry.recording, incident: incident, path: entry.path, indexedChunks: chunks, resume: nil,
-          closing: closing))
-    }
-    try await closeWithoutFile(except: resumed.union(answers.compactMap { $0.closing == nil ? nil : $0.incident }))
-    publishWall()
-    return answers
-  }
-
-  /// Incidents that are active here and of which no open file is left: they ended while nobody could tell.
-  private func closeWithoutFile(except kept: Set<IncidentID>) async throws {
-    for (id, incident) in active where !kept.contains(id) {
-      let stored = try await ended(
-        nil,
-        IncidentClosed(
-          incident: id, recording: incident.entry.recording, camera: incident.entry.camera, at: clock(),
-          cause: incident.closing?.cause ?? .serverRestart, by: incident.closing?.by, damage: 0))
-      try await store.close(stored)
-      active[id] = nil
-      publishWall()
-    }
-  }
-
-  private func pendingClose(_ id: IncidentID) -> PendingClose? {
-    guard let incident = active[id], let closing = incident.closing else { return nil }
-    return PendingClose(camera: incident.entry.camera, cause: closing.cause, by: closing.by)
-  }
-
-  private func grant(_ part: PartID, _ number: Int, _ day: LocalDate, _ key: SymmetricKey, _ wrapped: Blob) -> PartGrant
-  {
-    PartGrant(
-      part: part, number: number, localDay: day, dayStart: calendar.start(of: day),
-      dayEnd: calendar.start(of: day.adding(days: 1)), key: Blob(key.rawBytes), wrappedKey: wrapped)
-  }
-
-  /// Brings a part into the register that a stop kept from being told: its file says what it is.
-  ///
-  /// - Parameter isTold: the journal has the opening already; only the register had not.
-  func adopt(
-    _ part: FoundPart, key: SymmetricKey, binary: [UInt8], isTold: Bool = false
-  ) async throws -> (number: Int, chunks: Int64) {
-    partService[part.part] = part.service
-    let indexed = try await store.parts(of: part.recording)
-    if let known = indexed.first(where: { $0.0.id == part.part }) { return (known.0.number, known.chunkCount) }
-    guard let service = services[part.service] else { throw Problem.fault }
-    let number = indexed.count + 1
-    if try await store.facts(of: part.recording) == nil {
-      let facts = try Sealing.open(
-        part.sealedFacts.bytes, under: key, purpose: Sealing.factsPurpose, subject: binary)
-      let named = try JSONDecoder().decode(FoundFacts.self, from: Data(facts))
-      let entry = IncidentEntry(
-        id: part.incident, recording: part.recording, service: part.service, camera: CameraID(named.camera),
-        agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
-        openedAt: part.created)
-      let decision = may(Actor(.device), .openIncident, try await opening(entry), at: part.created)
-      if !isTold {
-        try await scribe.write(
-          .collection, "incident.opened", author: "wearer:\(named.agent)", service: part.service,
-          [
-            "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
-            "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
-            "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
-          ].merging(Self.facts(of: decision)) { $1 })
-      }
-      try await store.open(entry)
-      active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
-      if !isTold, case .refused = decision {
-        try await requestClose(part.incident, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
-      }
-      // Its grant is used up, whether or not the opening was told.
-      grants[entry.camera]?.removeAll { $0.incident == entry.id }
-    }
-    try await store.open(
-      self.entry(
-        of: PartOpened(
-          part: part.part, recording: part.recording, service: part.service, number: number,
-          localDay: part.localDay, wrappedKey: part.wrappedKey, path: part.path), service))
-    return (number, 0)
-  }
-
-  private struct FoundFacts: Decodable {
-    var camera: String
-    var agent: String
-    var reference: String?
-    var activation: String?
+    return true
   }
 }

@@ -11,10 +11,26 @@ extension Keeper {
   /// P5: what was received is durable within this time.
   static let durabilityBound_ms: Int64 = 1000
 
+  /// A collector asks every quarter of a minute or so: the worst of a minute is not missed.
+  private static let lagRemembered_us: Int64 = 60_000_000
+
+  func figures() -> ServerFigures {
+    let now = monotonic()
+    return ServerFigures(
+      node: settings.nodeName, ingestConnected: !ingestStreams.isEmpty, ingest: ingestStatus,
+      durabilityLag_ms: lags.filter { now.since($0.at) < Self.lagRemembered_us }.map(\.lag_ms).max() ?? 0,
+      incidents: active.values.count { $0.closing == nil }, live: active.values.count { $0.live.authorization != nil },
+      viewings: viewings.count, databaseAway: isDatabaseAway, writesWaiting: pendingWrites.count,
+      journalEntries: scribe.mark.size, erasuresOverdue: sweeper.overdue, sweeperStopped: sweeper.stopped != nil,
+      mastersAltered: alteredParts, keysCopyFailing: keysProblem != nil)
+  }
+
   func took(_ status: IngestStatus) {
     let before = storageSentence
     ingestStatus = status
     let now = monotonic()
+    lags.removeAll { now.since($0.at) >= Self.lagRemembered_us }
+    lags.append((now, status.durabilityLag_ms))
     let failing = Set(status.failing)
     unrecordedSince = unrecordedSince.filter { failing.contains($0.key) }
     for recording in failing where unrecordedSince[recording] == nil { unrecordedSince[recording] = now }
@@ -41,6 +57,10 @@ extension Keeper {
     if alteredParts > 0 {
       return
         "\(alteredParts) fichier(s) ne sont plus tels qu'enregistrés : alertez l'auditeur (plastron footage check). (Altered footage.)"
+    }
+    if keysProblem != nil {
+      return
+        "Une copie ou la sauvegarde des clés échoue : prévenez l'administrateur. (A copy or the backup of the keys fails.)"
     }
     guard let status = ingestStatus else { return nil }
     if status.volumes.contains(where: { !$0.isHealthy }) {

@@ -21,10 +21,15 @@ package actor Keeper {
     package var clockIsSynchronised: @Sendable () -> Bool
     /// Between two erasures.
     package var sweepPause: Duration
+    /// Where it remembers, sealed, what it must know while the database is away; nil: nowhere.
+    package var memoryPath: String?
+    /// Makes sure of the database and tells how far its index of the journal goes.
+    package var openStore: @Sendable () async throws -> UInt64
 
     package init(
       node: String, nodeName: String, footageRoot: String, secondFactorRequired: Bool,
-      clockIsSynchronised: @escaping @Sendable () -> Bool, sweepPause: Duration = .milliseconds(5)
+      clockIsSynchronised: @escaping @Sendable () -> Bool, sweepPause: Duration = .milliseconds(5),
+      memoryPath: String? = nil, openStore: @escaping @Sendable () async throws -> UInt64 = { 0 }
     ) {
       self.node = node
       self.nodeName = nodeName
@@ -32,6 +37,8 @@ package actor Keeper {
       self.secondFactorRequired = secondFactorRequired
       self.clockIsSynchronised = clockIsSynchronised
       self.sweepPause = sweepPause
+      self.memoryPath = memoryPath
+      self.openStore = openStore
     }
   }
 
@@ -47,6 +54,8 @@ package actor Keeper {
     var attached: [AgentID: UTCTime] = [:]
     /// Open past the bound, it was confirmed to go on until then (REC-4).
     var confirmedUntil: UTCTime?
+    /// Number of its recording's newest part.
+    var lastPart = 1
 
     init(
       entry: IncidentEntry, agent: AgentEntry?, threat: ThreatEntry? = nil,
@@ -123,6 +132,12 @@ package actor Keeper {
   var knownSessions: [[UInt8]: KnownSession] = [:]
   /// Whether the database did not answer when it was last asked.
   var isDatabaseAway = false
+  /// Started from memory: the database has not been brought to where the files are.
+  var isDatabaseUnopened = false
+  /// Why a copy or the backup of the keys cannot be made; nil where all is well.
+  var keysProblem: String?
+  /// What is on disk of the keeper's memory.
+  var remembered: KeeperMemory?
   var takesEvents = false
   var ingestStreams: [UInt64: AsyncStream<IngestDirective>.Continuation] = [:]
   var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
@@ -134,6 +149,8 @@ package actor Keeper {
   /// Services of the parts that are being written.
   var partService: [PartID: ServiceID] = [:]
   var ingestStatus: IngestStatus?
+  /// What the ingest told of its lag in the last minute.
+  var lags: [(at: MonotonicTime, lag_ms: Int64)] = []
   /// Parts whose file disagrees with what was written.
   var alteredParts = 0
   /// Recordings whose file takes nothing, and since when.
@@ -168,22 +185,37 @@ package actor Keeper {
       active.removeAll()
       for camera in try await store.cameras() { cameras[camera.id] = camera }
     }
+    for incident in try await activeInStore() { active[incident.entry.id] = incident }
+    alteredParts = try await store.alteredParts()
+    for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
+    try await endViewings()
+    try await scribe.write(
+      .statement, "keeper.started", author: "keeper", service: nil, ["node": .string(settings.nodeName)])
+  }
+
+  /// The incidents that the register has as active.
+  func activeInStore() async throws -> [ActiveIncident] {
+    var found: [IncidentID: ActiveIncident] = [:]
     for (entry, threat, closing, by, confirmedUntil) in try await store.activeIncidents() {
-      active[entry.id] = ActiveIncident(
+      found[entry.id] = ActiveIncident(
         entry: entry, agent: try await store.agent(entry.agent), threat: threat,
         closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
     }
-    alteredParts = try await store.alteredParts()
-    for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
-    for (incident, agent, until) in try await store.attachments() { active[incident]?.attached[agent] = until }
+    for (part, incident, _) in try await store.openParts() {
+      found[incident]?.lastPart = max(found[incident]?.lastPart ?? 1, part.number)
+    }
+    for (incident, agent, until) in try await store.attachments() { found[incident]?.attached[agent] = until }
+    return Array(found.values)
+  }
+
+  /// Viewings that a stop left open in the register.
+  func endViewings() async throws {
     let ended = try await store.closeOpenViewings(at: clock())
     if ended > 0 {
       try await scribe.write(
         .consultation, "viewings.ended", author: "keeper", service: nil,
         ["count": .integer(Int64(ended)), "cause": .string("keeper-restarted")])
     }
-    try await scribe.write(
-      .statement, "keeper.started", author: "keeper", service: nil, ["node": .string(settings.nodeName)])
   }
 
   /// The slow clock: heartbeats, the wall's ageing, new grants at midnight, the sweeper.
@@ -211,6 +243,8 @@ package actor Keeper {
         for camera in cameras.values { publish(camera) }
       }
       turns += 1
+      await remember()
+      if turns % Self.turnsPerUpkeep == 1 { await keepKeys() }
       try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
     }
   }
@@ -320,7 +354,7 @@ package actor Keeper {
     guard let service = services[camera.service] else { return nil }
     do {
       let passphrase = try keys.open(
-        camera.passphraseSealed, purpose: "plastron/register/v1/passphrase", subject: camera.id.rawValue)
+        camera.passphraseSealed, purpose: Self.passphrasePurpose, subject: camera.id.rawValue)
       while grants[camera.id, default: []].count < Self.grantsAhead {
         let grant = IncidentGrant(
           incident: IncidentID(newID()), recording: RecordingID(newID()),

@@ -33,6 +33,11 @@ package protocol KeeperStore: Sendable {
   )?
   func deleteSession(_ tokenHash: [UInt8]) async throws
 
+  /// Everything that the master key seals in the register.
+  func sealedSecrets() async throws -> [SealedSecret]
+  /// Puts a secret under another key in place of what it was; a no-op where it was changed meanwhile.
+  func reseal(_ secret: SealedSecret, as sealed: [UInt8]) async throws
+
   func cameras() async throws -> [CameraEntry]
   func insert(_ camera: CameraEntry, at time: UTCTime) async throws
   func setCamera(_ id: CameraID, enabled: Bool) async throws
@@ -48,10 +53,13 @@ package protocol KeeperStore: Sendable {
     IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
   )]
   func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws
+  func part(_ id: PartID) async throws -> PartEntry?
   func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]
   func known(among parts: [PartID]) async throws -> Set<PartID>
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
+  /// How many connections to the database were lost since the start.
+  var connectionLosses: Int { get }
   /// Whether the database answers at all.
   func answers() async -> Bool
   func isTransient(_ error: any Error) -> Bool
@@ -61,8 +69,10 @@ package protocol KeeperStore: Sendable {
   func complaint(_ error: any Error) -> StoreComplaint?
   func close(_ closed: IncidentClosed) async throws
   func open(_ part: PartEntry) async throws
-  func insert(_ segment: SegmentEntry) async throws
-  func insert(_ gap: GapEntry) async throws
+  func insert(_ rows: IndexRows) async throws
+  func indexedUpTo(_ part: PartID) async throws -> (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)?
+  func isIndexWhole(_ part: PartID) async throws -> Bool
+  func replaceIndex(of progress: PartProgress, with rows: IndexRows) async throws
   func close(_ part: PartProgress) async throws
   func parts(of recording: RecordingID) async throws -> [(PartEntry, state: String, chunkCount: Int64)]
   func facts(of recording: RecordingID) async throws -> RecordingFacts?

@@ -34,8 +34,20 @@ package final class Scribe: Sendable {
   /// Entries of the index's next batch at the most.
   static let batch: UInt64 = 500
 
-  /// The first position that is not indexed, once it is known.
-  private let indexed = Mutex<UInt64?>(nil)
+  private struct Index {
+    /// The first position that is not indexed, once it is known.
+    var next: UInt64?
+    /// How far it ever was.
+    var furthest: UInt64 = 0
+    /// The database came back with fewer entries than it had: from here on its rows are lost.
+    var lostFrom: UInt64?
+    /// The database was never asked since the start: rows of the register may be missing.
+    var isHeld = false
+    /// Losses of a connection when it was last asked.
+    var losses = 0
+  }
+
+  private let indexed = Mutex(Index())
 
   package init(file: JournalFile, clock: @escaping @Sendable () -> UTCTime, logger: Logger) {
     self.file = file
@@ -116,9 +128,9 @@ package final class Scribe: Sendable {
   /// The index has no holes: it is filled from the files, in order, from the first entry that it has not.
   @discardableResult
   package func bringIndexUp(_ store: any KeeperStore) async throws -> UInt64 {
-    var next: UInt64
-    if let known = indexed.withLock({ $0 }) { next = known } else { next = try await store.journalIndexSize() }
-    while next < file.mark.size {
+    var next = try await firstUnindexed(store)
+    // What was lost with them is brought forward first.
+    while next < file.mark.size, !hasLost {
       let end = min(next + Self.batch, file.mark.size)
       var rows: [JournalIndexRow] = []
       for bundle in (next / 256)...((end - 1) / 256) {
@@ -137,12 +149,54 @@ package final class Scribe: Sendable {
       guard rows.count == Int(end - next) || rows.isEmpty || next / 256 < (end - 1) / 256 else {
         throw VaultError("journal", file.folder.path, "entries from \(next) to \(end) cannot be read")
       }
-      try await store.indexJournal(rows)
+      do { try await store.indexJournal(rows) } catch {
+        // It may come back as another that is behind: asked anew.
+        indexed.withLock { $0.next = nil }
+        throw error
+      }
       next = end
       // Whoever else brings it up meanwhile is not set back.
-      indexed.withLock { $0 = max($0 ?? 0, end) }
+      indexed.withLock { index in
+        index.next = max(index.next ?? 0, end)
+        index.furthest = max(index.furthest, end)
+      }
     }
     return next
+  }
+
+  private func firstUnindexed(_ store: any KeeperStore) async throws -> UInt64 {
+    let losses = store.connectionLosses
+    // Behind a new connection there may be another database, which is behind.
+    if let known = indexed.withLock({ $0.losses == losses ? $0.next : nil }) { return known }
+    let size = try await store.journalIndexSize()
+    indexed.withLock { index in
+      index.next = size
+      index.losses = losses
+      if size < index.furthest { index.lostFrom = min(index.lostFrom ?? size, size) }
+      index.furthest = max(index.furthest, size)
+    }
+    return size
+  }
+
+  /// Whether rows of the register are known to be lost and were not brought forward yet.
+  var hasLost: Bool { indexed.withLock { $0.lostFrom != nil || $0.isHeld } }
+
+  /// Keeps the index of the journal where it is until ``foundAgain()``: what is behind it is brought forward first.
+  func hold() { indexed.withLock { $0.isHeld = true } }
+
+  /// The first entry whose rows are lost; nil where none are.
+  func lostFrom(_ store: any KeeperStore) async throws -> UInt64? {
+    _ = try await firstUnindexed(store)
+    return indexed.withLock { $0.lostFrom }
+  }
+
+  /// The register has by now what it had lost.
+  func foundAgain() {
+    indexed.withLock { index in
+      index.lostFrom = nil
+      index.isHeld = false
+      index.furthest = index.next ?? 0
+    }
   }
 
   /// Keeps the index where the files are, for as long as the keeper runs.

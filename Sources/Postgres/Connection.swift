@@ -4,7 +4,7 @@ internal import Glibc
 
 /// One connection to PostgreSQL. Blocking: lives on a thread of its own, never crosses to another.
 package struct Connection: ~Copyable {
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
   private let patience = Patience()
 
   /// How long an answer is waited for: a database that hangs must not hang who asks it.
@@ -38,17 +38,14 @@ package struct Connection: ~Copyable {
   /// Runs one statement with parameters `$1`, `$2`, ... and returns its rows.
   @discardableResult
   package borrowing func query(_ sql: String, _ parameters: [SQLValue] = []) throws(DatabaseError) -> [Row] {
-    let encoded = parameters.map(\.encoded)
     if patience.limit_ms < 0 {
+      let encoded = parameters.map(\.encoded)
       let result = Self.withCStrings(encoded) { pointers in
         PQexecParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
       }
       return try rows(of: result)
     }
-    let sent = Self.withCStrings(encoded) { pointers in
-      PQsendQueryParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
-    }
-    guard sent == 1 else { throw DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle))) }
+    try send(sql, parameters)
     try awaitAnswer()
     let result = PQgetResult(handle)
     // One statement has one result; what follows is its end.
@@ -56,8 +53,20 @@ package struct Connection: ~Copyable {
     return try rows(of: result)
   }
 
+  borrowing func send(_ sql: String, _ parameters: [SQLValue]) throws(DatabaseError) {
+    let encoded = parameters.map(\.encoded)
+    let sent = Self.withCStrings(encoded) { pointers in
+      PQsendQueryParams(handle, sql, Int32(encoded.count), nil, pointers.baseAddress, nil, nil, 0)
+    }
+    guard sent == 1 else { throw lost() }
+  }
+
+  /// The connection's own last word, as an error that says it is of no use any more.
+  borrowing func lost() -> DatabaseError { DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle))) }
+
   /// - Throws: `connectionLost` where no answer comes in time; the connection is of no use from then on.
-  private borrowing func awaitAnswer() throws(DatabaseError) {
+  borrowing func awaitAnswer() throws(DatabaseError) {
+    guard patience.limit_ms >= 0 else { return }
     var left_ms = patience.limit_ms
     while PQisBusy(handle) == 1 {
       var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
@@ -70,9 +79,7 @@ package struct Connection: ~Copyable {
         _ = PQconsumeInput(handle)
         throw DatabaseError(.connectionLost, "no answer within \(patience.limit_ms) ms")
       }
-      guard PQconsumeInput(handle) == 1 else {
-        throw DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle)))
-      }
+      guard PQconsumeInput(handle) == 1 else { throw lost() }
     }
   }
 
@@ -96,8 +103,8 @@ package struct Connection: ~Copyable {
     }
   }
 
-  private borrowing func rows(of result: OpaquePointer?) throws(DatabaseError) -> [Row] {
-    guard let result else { throw DatabaseError(.connectionLost, Self.trimmed(PQerrorMessage(handle))) }
+  borrowing func rows(of result: OpaquePointer?) throws(DatabaseError) -> [Row] {
+    guard let result else { throw lost() }
     defer { PQclear(result) }
     let status = PQresultStatus(result)
     guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else {

@@ -21,6 +21,14 @@ package final class Pool: Sendable {
   private let conninfo: String
   private let patience_ms: Int32
   private let line = LockedLine()
+  private let lost = Losses()
+
+  /// Connections that were lost, or could not be made, since the start.
+  package var losses: Int { lost.count.load(ordering: .relaxed) }
+
+  private final class Losses: Sendable {
+    let count = Atomic<Int>(0)
+  }
 
   /// What takes long by nature is waited for this long, where there is a limit at all.
   package static let long_ms: Int32 = 600_000
@@ -70,7 +78,7 @@ package final class Pool: Sendable {
   package func answers() async -> Bool { (try? await run { try $0.query("SELECT 1") }) != nil }
 
   private func startWorker() {
-    let worker = Worker(conninfo: conninfo, line: line)
+    let worker = Worker(conninfo: conninfo, line: line, lost: lost)
     let context = Unmanaged.passRetained(worker).toOpaque()
     var thread = pthread_t()
     let status = pthread_create(
@@ -134,10 +142,12 @@ package final class Pool: Sendable {
   private final class Worker: Sendable {
     let conninfo: String
     let line: LockedLine
+    let lost: Losses
 
-    init(conninfo: String, line: LockedLine) {
+    init(conninfo: String, line: LockedLine, lost: Losses) {
       self.conninfo = conninfo
       self.line = line
+      self.lost = lost
     }
 
     func loop() {
@@ -145,7 +155,9 @@ package final class Pool: Sendable {
         do throws(DatabaseError) {
           let connection = try Connection(conninfo)
           serve(connection, first: job)
+          lost.count.add(1, ordering: .relaxed)
         } catch {
+          lost.count.add(1, ordering: .relaxed)
           job.abandon(error)
         }
       }

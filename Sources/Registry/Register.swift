@@ -27,6 +27,8 @@ package struct Register: Sendable {
     }
   }
 
+  package var connectionLosses: Int { pool.losses }
+
   package func answers() async -> Bool { await pool.answers() }
 
   package func enterNode(name: String, at time: UTCTime) async throws {

@@ -26,6 +26,10 @@ package enum AdminCall: Equatable, Sendable, Codable {
   /// A person has looked at the clock: the sweeper goes on.
   case confirmClock
   case rotateJournalKey
+  /// Seals everything that the master key seals under the new one of its file.
+  case rotateMasterKey
+  /// The old master key is gone from the file: it is forgotten.
+  case retireMasterKey
   /// Purges journal bodies older than three years.
   case purgeJournal
 }
@@ -65,6 +69,7 @@ package enum AdminReply: Sendable, Codable {
   case status(WallState, JournalMark, sweeper: SweeperStatus)
   case swept(erased: Int, overdue: Int)
   case purged(entries: UInt64)
+  case resealed(dayKeys: Int, secrets: Int)
   case done
 }
 

@@ -299,6 +299,8 @@ package enum ConsoleCall: Sendable, Codable {
   case deviceCloseIncident(token: String)
   case deviceDeclareThreat(token: String, ThreatGround)
   case nextDecodeCheck
+  /// For a collector: no session, as it holds nothing of anybody.
+  case figures
   case decodeChecked(RecordingID, verdict: String, detail: String)
   /// A closed part that has not been read whole for a month.
   case nextFootageCheck
@@ -320,6 +322,7 @@ package enum ConsoleReply: Sendable, Codable {
   case read(ReadGrant?)
   /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
   case indexFacts([PartIndexFacts], paths: [String])
+  case figures(ServerFigures)
   case footageToCheck(PartIndexFacts?)
   case desk(DeskReply)
   case administered(AdminReply)

@@ -196,28 +196,46 @@ extension FoundPart {
   }
 }
 
+/// How far the register knows a part's file: what follows is read again at a start.
+package struct IndexedPoint: Equatable, Sendable, Codable {
+  package var chunkCount: Int64
+  /// Chain hash after them; empty where there are none.
+  package var head: Blob
+  package var file_bytes: Int64
+  package var lastArrival: UTCTime
+  package var lastEpoch: Int64
+
+  package init(chunkCount: Int64, head: [UInt8], file_bytes: Int64, lastArrival: UTCTime, lastEpoch: Int64) {
+    self.chunkCount = chunkCount
+    self.head = Blob(head)
+    self.file_bytes = file_bytes
+    self.lastArrival = lastArrival
+    self.lastEpoch = lastEpoch
+  }
+}
+
 /// What to do with a part that the ingest found open, or that the index believes open.
 package struct FoundPartAnswer: Equatable, Sendable, Codable {
   package var grant: PartGrant
   package var recording: RecordingID
   package var incident: IncidentID
   package var path: String
-  /// Chunks that the index has already.
-  package var indexedChunks: Int64
+  /// How far the index has it; nil where that cannot be known now, and the register completes it from the file later.
+  package var indexed: IndexedPoint?
   /// The incident goes on if its camera comes back in time; nil: close the file if it is not closed.
   package var resume: ResumedIncident?
   /// The incident is open in the register and over: its close is to be told with the file's.
   package var closing: PendingClose?
 
   package init(
-    grant: PartGrant, recording: RecordingID, incident: IncidentID, path: String, indexedChunks: Int64,
-    resume: ResumedIncident?, closing: PendingClose?
+    grant: PartGrant, recording: RecordingID, incident: IncidentID, path: String,
+    indexed: IndexedPoint?, resume: ResumedIncident?, closing: PendingClose?
   ) {
     self.grant = grant
     self.recording = recording
     self.incident = incident
     self.path = path
-    self.indexedChunks = indexedChunks
+    self.indexed = indexed
     self.resume = resume
     self.closing = closing
   }
@@ -251,6 +269,22 @@ package struct ResumedIncident: Equatable, Sendable, Codable {
   }
 }
 
+/// How long chunks took to be durable, counted since the start.
+package struct DurabilityCounts: Equatable, Sendable, Codable {
+  /// Upper bounds; a last one is without end.
+  package static let bounds_ms: [Int64] = [250, 500, 600, 700, 800, 900, 1000, 2000, 5000]
+
+  package private(set) var counts = [Int](repeating: 0, count: bounds_ms.count + 1)
+  package private(set) var sum_ms: Int64 = 0
+
+  package init() {}
+
+  package mutating func add(lag_ms: Int64) {
+    counts[Self.bounds_ms.firstIndex { lag_ms <= $0 } ?? Self.bounds_ms.count] += 1
+    sum_ms += lag_ms
+  }
+}
+
 /// How the ingest does: what the wall, the administrator and the metrics show.
 package struct IngestStatus: Equatable, Sendable, Codable {
   package struct Volume: Equatable, Sendable, Codable {
@@ -270,6 +304,7 @@ package struct IngestStatus: Equatable, Sendable, Codable {
 
   /// The longest that a packet waited to be durable since the last time this was asked (P5: within 1 s).
   package var durabilityLag_ms: Int64
+  package var durability: DurabilityCounts
   /// Events that wait for the keeper.
   package var waiting: Int
   /// Index rows that were dropped while it was away; the files have what they say.
@@ -278,8 +313,12 @@ package struct IngestStatus: Equatable, Sendable, Codable {
   /// Recordings whose file does not take what is sent now.
   package var failing: [RecordingID]
 
-  package init(durabilityLag_ms: Int64, waiting: Int, dropped: Int, volumes: [Volume], failing: [RecordingID]) {
+  package init(
+    durabilityLag_ms: Int64, durability: DurabilityCounts, waiting: Int, dropped: Int, volumes: [Volume],
+    failing: [RecordingID]
+  ) {
     self.durabilityLag_ms = durabilityLag_ms
+    self.durability = durability
     self.waiting = waiting
     self.dropped = dropped
     self.volumes = volumes
@@ -292,13 +331,15 @@ package enum IngestCall: Sendable, Codable {
   case events(boot: String, oldest: UInt64, [NumberedEvent])
   /// How the footage's disks do, every few seconds; answered with `acknowledged`.
   case status(IngestStatus)
-  /// Every file found open at the start; the answer also names parts that only the index believes open.
-  case found([FoundPart])
+  /// Every file found open at the start; the answer also names parts that only the index believes open. Asked again
+  /// until it is whole: then nothing is taken up any more but `taken`, which the ingest is writing by now.
+  case found([FoundPart], startedAt: UTCTime, taken: [PartID]?)
 }
 
 package enum IngestReply: Sendable, Codable {
   /// Events up to `upTo` are in the register: never tell them again. Events up to `noted` have taken effect and are
   /// journalled; those between are told again until the register has them.
   case acknowledged(upTo: UInt64, noted: UInt64)
-  case found([FoundPartAnswer])
+  /// Not whole while the database is away: then it has only what can go on without it.
+  case found([FoundPartAnswer], isWhole: Bool)
 }

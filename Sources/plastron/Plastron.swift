@@ -11,7 +11,7 @@ struct Plastron: AsyncParsableCommand {
     subcommands: [
       Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, Migrate.self, Prepare.self,
       Administer.self, AccreditCommand.self, APICommand.self, RetentionCommand.self, RightsCommand.self,
-      JournalCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
+      JournalCommand.self, KeysCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
       FootageCommand.self, ErasureCommand.self,
       CameraCommand.self, DemoCommand.self, FuzzCommand.self, BenchCommand.self,
     ])

@@ -20,10 +20,17 @@ struct Settings: Sendable {
   var consolePort: Int
   var deviceHost: String
   var devicePort: Int
+  var metricsHost: String
+  /// 0: no metrics.
+  var metricsPort: Int
   var certificatePath: String
   var certificateKeyPath: String
   var certificateNames: [String]
   var masterKeyPath: String
+  /// Where day keys live a second time; best on another disk.
+  var keysCopyFolder: String
+  /// Where day keys are copied to every day, in place of the day before; nil: nowhere.
+  var keysBackupFolder: String?
   var migrationsFolder: String
   var imagingProgram: String
   /// Secret. Nil: the embedded database.
@@ -58,6 +65,7 @@ struct Settings: Sendable {
     "plastron/" + nodeName.map { $0.isWhitespace || $0 == "+" ? "-" : String($0) }.joined()
   }
   var nodePath: String { dataFolder + "/node" }
+  var keeperMemoryPath: String { dataFolder + "/keeper/memory" }
   var keeperForIngest: String { runFolder + "/for-ingest/keeper.sock" }
   var keeperForConsole: String { runFolder + "/for-console/keeper.sock" }
   var keeperForAdministrator: String { runFolder + "/for-administrator/keeper.sock" }
@@ -80,10 +88,14 @@ struct Settings: Sendable {
       consolePort: Int(try port(config, "console.port", 8443)),
       deviceHost: config.string(forKey: "device.host", default: "0.0.0.0"),
       devicePort: Int(try port(config, "device.port", 9443)),
+      metricsHost: config.string(forKey: "metrics.host", default: "127.0.0.1"),
+      metricsPort: Int(try port(config, "metrics.port", 9464)),
       certificatePath: config.string(forKey: "tls.certificate", default: data + "/tls/certificate.pem"),
       certificateKeyPath: config.string(forKey: "tls.key", default: data + "/tls/key.pem"),
       certificateNames: config.stringArray(forKey: "tls.names", default: ["localhost", "127.0.0.1"]),
       masterKeyPath: config.string(forKey: "keys.master", default: data + "/keys/master.key"),
+      keysCopyFolder: config.string(forKey: "keys.copy", default: data + "/keys/days-copy"),
+      keysBackupFolder: config.string(forKey: "keys.backup").flatMap { $0.isEmpty ? nil : $0 },
       migrationsFolder: config.string(forKey: "migrations.folder", default: Self.migrations(beside: beside)),
       imagingProgram: config.string(
         forKey: "imaging.program", default: beside.appendingPathComponent("plastron-imaging").path),

@@ -61,6 +61,35 @@ struct PostgresTests {
     #expect(count == 0)
   }
 
+  @Test func aPipelineIsAllOrNothingAndLeavesTheConnectionUsable() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    try await database.owner.run { connection in
+      try connection.query("CREATE TABLE t (a integer PRIMARY KEY, b text)")
+      func insert(_ numbers: Range<Int>) -> [Statement] {
+        numbers.map {
+          Statement("INSERT INTO t VALUES ($1, $2)", [.integer(Int64($0)), .text(String(repeating: "x", count: 4000))])
+        }
+      }
+      try connection.pipeline(insert(0..<100))
+      var found: DatabaseError.Code?
+      do throws(DatabaseError) { try connection.pipeline(insert(100..<150) + insert(7..<8) + insert(150..<160)) } catch
+      {
+        found = error.code
+      }
+      #expect(found == .uniqueViolation(constraint: "t_pkey"))
+      #expect(try connection.query("SELECT count(*) AS n FROM t").first?.integer("n") == 100)
+      // The same with a limit on how long an answer may take, which a hanging statement passes.
+      connection.wait(atMost_ms: 500)
+      try connection.pipeline(insert(100..<101))
+      found = nil
+      do throws(DatabaseError) { try connection.pipeline([Statement("SELECT pg_sleep(3)")]) } catch {
+        found = error.code
+      }
+      #expect(found == .connectionLost)
+    }
+  }
+
   @Test func aLostConnectionIsMadeAnew() async throws {
     let database = try await TestDatabase.make()
     let pool = Pool(conninfo: "\(TestDatabase.server) dbname=\(database.name)", connections: 1)

@@ -80,6 +80,8 @@ class Camera:
 
 
 class World:
+    program = PROGRAM
+
     def __init__(self, more=None, before=None):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="plastron-e2e-", dir="/tmp"))
         self.scratch.chmod(0o755)
@@ -87,10 +89,12 @@ class World:
         self.ingest_port = free_port(socket.SOCK_DGRAM)
         self.console_port = free_port(socket.SOCK_STREAM)
         self.device_port = free_port(socket.SOCK_STREAM)
+        self.metrics_port = free_port(socket.SOCK_STREAM)
         self.environment = dict(
             os.environ, PLASTRON_DATA_FOLDER=str(self.data), PLASTRON_INGEST_HOST="127.0.0.1",
             PLASTRON_INGEST_PORT=str(self.ingest_port), PLASTRON_CONSOLE_PORT=str(self.console_port),
-            PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port), PLASTRON_PASSWORD=PASSWORD,
+            PLASTRON_DEVICE_HOST="127.0.0.1", PLASTRON_DEVICE_PORT=str(self.device_port),
+            PLASTRON_METRICS_PORT=str(self.metrics_port), PLASTRON_PASSWORD=PASSWORD,
             PLASTRON_LOGIN_SECOND_FACTOR="offered", PLASTRON_CLOCK_SYNCHRONISED="assumed",
             PLASTRON_REASON="essai", PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
             **(more or {}))

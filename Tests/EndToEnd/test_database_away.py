@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import chaos
 import pytest
 from conftest import World, until
 
@@ -71,5 +72,44 @@ def test_what_goes_on_and_what_waits(world):
     assert acts.count("incident.opened") == 1 and acts.count("threat.declared") == 1 and acts.count("threat.ended") == 1
     assert "viewing.joined" in world.acts(card["recording"])
     world.check_is_clean()
+    agreed = world.command("journal", "compare", account="auditeur", check=False)
+    assert agreed.returncode == 0, agreed.stdout + agreed.stderr
+
+
+def test_keeper_and_ingest_restarted_without_it_go_on(world):
+    """What was open goes on, what is known opens, who was logged in watches: from the keeper's sealed memory."""
+    running, fresh = world.new_camera(), world.new_camera()
+    operator = world.session("operateur")
+    before = world.record(running, 0, "--reconnect")
+    card = until(lambda: card_of(world, operator, running))
+    time.sleep(5)
+    with Hanging(world):
+        until(lambda: world.wall(operator)["databaseAway"], 30)
+        for role in ("keeper", "ingest"):
+            world.kill(role)
+        until(world.is_up, 40)
+        until(lambda: card_of(world, operator, running)["streaming"], 20)
+        assert card_of(world, operator, running)["incident"] == card["incident"]
+        during = world.record(fresh, 8)
+        opened = until(lambda: card_of(world, operator, fresh), 15)
+        said = operator.call("POST", f"/incidents/{opened['incident']}/threat", json={"ground": "agents", "reason": "renfort"})
+        assert said.status_code == 204, said.text
+        with operator.get(f"{operator.base}/recordings/{opened['recording']}/live", stream=True, timeout=20) as live:
+            assert live.ok and next(live.iter_content(2000))
+        assert world.session_answer("chef").status_code == 503
+        during.wait()
+        # The sealed memory holds no name of a person in clear, and no footage.
+        memory = (world.data / "keeper/memory").read_bytes()
+        assert b"Porteur" not in memory and b"CAM-" not in memory
+    until(lambda: not world.wall(operator)["databaseAway"], 40)
+    before.process.send_signal(signal.SIGTERM)
+    before.process.wait(20)
+    rows = {camera: world.closed(camera, 60) for camera in (running, fresh)}
+    assert world.export(rows[fresh]["recording"]) == during.sent.read_bytes()
+    exported, sent = world.export(rows[running]["recording"]), before.sent.read_bytes()
+    kept = chaos.common_prefix(memoryview(exported), memoryview(sent))
+    assert sent.endswith(exported[kept:]) and 0 <= len(sent) - len(exported) < len(sent) / 2
+    assert [e["act"] for e in world.journal() if e["facts"].get("incident") == card["incident"]].count("incident.opened") == 1
+    until(lambda: world.command("footage", "check", account="auditeur", check=False).returncode == 0, 20, 1)
     agreed = world.command("journal", "compare", account="auditeur", check=False)
     assert agreed.returncode == 0, agreed.stdout + agreed.stderr

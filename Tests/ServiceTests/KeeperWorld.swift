@@ -36,7 +36,7 @@ struct KeeperWorld {
     let register = Register(pool: pool, node: node)
     let folder = NSTemporaryDirectory() + "plastron-keeper-" + UUID().uuidString
     try Directories.make(folder + "/footage")
-    try KeyRing.createMasterKey(at: folder + "/master.key")
+    try MasterKeyFile.create(at: folder + "/master.key")
     let wall = SettableClock(start.microseconds)
     let monotonic = SettableClock(0)
     let journal = try JournalFile(folder: folder + "/journal", origin: "test", signingKeyPath: folder + "/journal.key")

@@ -225,7 +225,7 @@ struct TimeTravelTests {
             wrappedKey: grant.wrappedKey, path: path)),
         .segment(
           SegmentEntry(
-            part: grant.part, recording: recording, firstChunk: 0, lastChunk: 0, epoch: 1, firstArrival: time(start),
+            part: grant.part, recording: recording, firstChunk: 0, lastChunk: 1, epoch: 1, firstArrival: time(start),
             lastArrival: time(start.addingTimeInterval(9)), media_bytes: 1000, fileOffset: 0, file_bytes: 1100,
             chainHead: head, chunkTable: [0])),
         .gap(
@@ -356,7 +356,7 @@ struct TimeTravelTests {
       }
     }
     #expect(
-      Directories.names(in: world.folder + "/days").count { $0.hasPrefix("held-") }
+      world.keys.dayKeys().count { $0.day.hasPrefix("held-") }
         == items.reduce(0) { count, item in
           count + (item.holds.isEmpty ? 0 : item.parts.count { !item.erased.contains($0.id) })
         })

@@ -62,7 +62,7 @@ package struct CameraEntry: Equatable, Sendable, Codable {
 }
 
 /// A named account with what a log-in needs.
-package struct AccountEntry: Equatable, Sendable {
+package struct AccountEntry: Equatable, Sendable, Codable {
   package var id: AccountID
   package var name: String
   package var agent: AgentEntry
@@ -92,7 +92,7 @@ package struct AccountEntry: Equatable, Sendable {
 }
 
 /// The second factor of an account: a time-based code's secret, sealed.
-package struct SecondFactorEntry: Equatable, Sendable {
+package struct SecondFactorEntry: Equatable, Sendable, Codable {
   package var sealed: [UInt8]
   /// A code was right once: from then on it is asked for.
   package var isConfirmed: Bool
@@ -345,4 +345,37 @@ package enum StoreComplaint: Equatable, Sendable {
   case exists
   /// A value breaks a rule of the schema, or names something that is not there.
   case refused
+}
+
+/// Rows of a part's index, or of several.
+package struct IndexRows: Equatable, Sendable {
+  package var segments: [SegmentEntry]
+  package var gaps: [GapEntry]
+
+  package init(segments: [SegmentEntry] = [], gaps: [GapEntry] = []) {
+    self.segments = segments
+    self.gaps = gaps
+  }
+
+  package var isEmpty: Bool { segments.isEmpty && gaps.isEmpty }
+}
+
+/// A secret of the register, as it is sealed under the master key.
+package struct SealedSecret: Equatable, Sendable {
+  package enum Kind: Equatable, Sendable {
+    /// A camera's, by its name.
+    case passphrase
+    /// An account's, by its identifier.
+    case secondFactor
+  }
+
+  package var kind: Kind
+  package var subject: String
+  package var sealed: [UInt8]
+
+  package init(kind: Kind, subject: String, sealed: [UInt8]) {
+    self.kind = kind
+    self.subject = subject
+    self.sealed = sealed
+  }
 }

@@ -28,6 +28,7 @@ final class IndexFeed: Sendable {
     var failing: Set<String> = []
     var lastHeads_us: Int64 = 0
     var worstLag_us: Int64 = 0
+    var durability = DurabilityCounts()
   }
 
   private let state = Mutex(State())
@@ -42,10 +43,10 @@ final class IndexFeed: Sendable {
   }
 
   /// The longest time from a packet to its being durable since the last call, and what is not being written now.
-  func takeStatus() -> (worstLag_us: Int64, failing: [RecordingID]) {
+  func takeStatus() -> (worstLag_us: Int64, counts: DurabilityCounts, failing: [RecordingID]) {
     state.withLock { state in
       defer { state.worstLag_us = 0 }
-      return (state.worstLag_us, state.failing.compactMap { state.parts[$0]?.recording })
+      return (state.worstLag_us, state.durability, state.failing.compactMap { state.parts[$0]?.recording })
     }
   }
 
@@ -58,14 +59,19 @@ final class IndexFeed: Sendable {
   }
 
   /// Takes up a recovered part: chunks the index has are skipped, the others are told at once.
-  func resume(_ part: PartID, _ recording: RecordingID, chunks: [CommittedChunk], indexed: Int64) {
+  ///
+  /// - Parameter indexed: nil where nobody knows: what was found is left to the register, which reads it from the file.
+  func resume(_ part: PartID, _ recording: RecordingID, chunks: [CommittedChunk], indexed: Int64?) {
     state.withLock {
       $0.parts[part.rawValue] = Part(
         opened: nil, recording: recording, indexer: SegmentIndexer(part: part, recording: recording),
-        skip: indexed)
+        skip: indexed ?? chunks.last.map { Int64($0.header.index) + 1 } ?? 0)
     }
     committed(chunks, areNew: false)
   }
+
+  /// Whether a part is being written.
+  func knows(_ part: PartID) -> Bool { state.withLock { $0.parts[part.rawValue] != nil } }
 
   /// The part is the last of its recording: its close is the incident's.
   func closesIncident(_ part: PartID, _ closing: IncidentClosed) {
@@ -109,7 +115,9 @@ final class IndexFeed: Sendable {
         let index = Int64(chunk.header.index)
         guard index >= part.skip else { continue }
         if areNew, chunk.header.kind == .media {
-          state.worstLag_us = max(state.worstLag_us, now_us - chunk.header.firstArrival_us)
+          let lag_us = max(0, now_us - chunk.header.firstArrival_us)
+          state.worstLag_us = max(state.worstLag_us, lag_us)
+          state.durability.add(lag_ms: lag_us / 1000)
         }
         if let segment = part.indexer.committed(
           chunk.header, fileOffset: chunk.fileOffset, head: chunk.head)

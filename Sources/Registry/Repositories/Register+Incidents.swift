@@ -89,6 +89,15 @@ extension Register {
     }
   }
 
+  /// A part whose key is there still.
+  package func part(_ id: PartID) async throws -> PartEntry? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT * FROM recording_part WHERE id = $1 AND wrapped_key IS NOT NULL", [.text(id.rawValue)]
+      ).first.map(Self.part)
+    }
+  }
+
   /// Which of these parts the index has.
   package func known(among parts: [PartID]) async throws -> Set<PartID> {
     try await pool.run { connection in
@@ -129,7 +138,16 @@ extension Register {
     try await pool.transaction { connection in
       try connection.query("SELECT ensure_segment_partition($1::date)", [.text(part.termDay.description)])
       let added = try connection.query(
-        "INSERT INTO recording_part (id, recording_id, service_id, number, local_day, term_day, regime, regime_version, wrapped_key, key_name, path, state) VALUES ($1, $2, $3, $4, $5::date, $6::date, $7, $8, $9, $10, $11, 'open') ON CONFLICT (id) DO NOTHING RETURNING id",
+        // A number that another part took, while nobody could ask for it, is followed by the next.
+        """
+        INSERT INTO recording_part (id, recording_id, service_id, number, local_day, term_day, regime, regime_version,
+          wrapped_key, key_name, path, state)
+        SELECT $1, $2, $3, CASE WHEN EXISTS (
+            SELECT 1 FROM recording_part o WHERE o.recording_id = $2 AND o.number = $4 AND o.id <> $1)
+          THEN (SELECT max(o.number) + 1 FROM recording_part o WHERE o.recording_id = $2) ELSE $4 END,
+          $5::date, $6::date, $7, $8, $9, $10, $11, 'open'
+        ON CONFLICT (id) DO NOTHING RETURNING id
+        """,
         [
           .text(part.id.rawValue), .text(part.recording.rawValue), .text(part.service.rawValue),
           .integer(Int64(part.number)), .text(part.localDay.description), .text(part.termDay.description),
@@ -140,39 +158,6 @@ extension Register {
       try connection.query(
         "INSERT INTO register_day (service_id, local_day, opened) VALUES ($1, $2::date, 1) ON CONFLICT (service_id, local_day) DO UPDATE SET opened = register_day.opened + 1",
         [.text(part.service.rawValue), .text(part.localDay.description)])
-    }
-  }
-
-  package func insert(_ segment: SegmentEntry) async throws {
-    try await pool.transaction { connection in
-      try connection.query(
-        """
-        INSERT INTO segment (part_id, term_day, first_chunk, last_chunk, epoch, first_arrival, last_arrival,
-          media_bytes, file_offset, file_bytes, chain_head, chunk_table)
-        SELECT p.id, CASE WHEN EXISTS (SELECT 1 FROM hold h WHERE h.recording_id = p.recording_id AND h.released_at IS NULL)
-          THEN 'infinity' ELSE p.term_day END, $2, $3, $4, at_us($5), at_us($6), $7, $8, $9, $10, $11
-        FROM recording_part p WHERE p.id = $1 ON CONFLICT DO NOTHING
-        """,
-        [
-          .text(segment.part.rawValue), .integer(segment.firstChunk), .integer(segment.lastChunk),
-          .integer(segment.epoch), segment.firstArrival.sql, segment.lastArrival.sql,
-          .integer(segment.media_bytes), .integer(segment.fileOffset), .integer(segment.file_bytes),
-          .bytes(segment.chainHead), .bytes(segment.chunkTable),
-        ])
-      try connection.query(
-        "UPDATE recording_part SET chunk_count = $2, chain_head = $3, file_bytes = $4, media_bytes = media_bytes + $5 WHERE id = $1 AND chunk_count < $2",
-        [
-          .text(segment.part.rawValue), .integer(segment.lastChunk + 1), .bytes(segment.chainHead),
-          .integer(segment.fileOffset + segment.file_bytes), .integer(segment.media_bytes),
-        ])
-    }
-  }
-
-  package func insert(_ gap: GapEntry) async throws {
-    try await pool.run { connection in
-      try connection.query(
-        "INSERT INTO gap (part_id, chunk, from_at, to_at, cause) VALUES ($1, $2, at_us($3), at_us($4), $5) ON CONFLICT DO NOTHING",
-        [.text(gap.part.rawValue), .integer(gap.chunk), gap.from.sql, gap.to.sql, .text(gap.cause.rawValue)])
     }
   }
 

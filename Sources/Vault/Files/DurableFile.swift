@@ -92,6 +92,19 @@ package struct DurableFile: ~Copyable {
 
   package borrowing func flush() throws(VaultError) { try flusher.flush() }
 
+  /// Overwrites all of a file in place, durably: for what must not be read again.
+  static func overwrite(_ path: String) throws(VaultError) {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    let file = DurableFile(descriptor: descriptor, path: path, length: 0)
+    let size = lseek(descriptor, 0, SEEK_END)
+    let zeros = [UInt8](repeating: 0, count: max(0, Int(size)))
+    guard size >= 0, zeros.withUnsafeBytes({ pwrite(descriptor, $0.baseAddress, zeros.count, 0) }) == zeros.count else {
+      throw VaultError.system("overwrite", path)
+    }
+    try file.flush()
+  }
+
   /// Cuts the file to its valid prefix; for recovery only.
   package mutating func truncate(to valid: Int64) throws(VaultError) {
     guard ftruncate(descriptor, off_t(valid)) == 0 else { throw VaultError.system("truncate", path) }
@@ -142,10 +155,17 @@ package enum Directories {
   }
 
   /// Writes a small file whole or not at all: beside, flushed, renamed.
-  package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o640) throws(VaultError) {
+  ///
+  /// - Parameter owner: user and group it is given to, where the process may.
+  package static func replace(
+    _ path: String, with bytes: [UInt8], mode: UInt32 = 0o640, owner: (user: UInt32, group: UInt32)? = nil
+  ) throws(VaultError) {
     let temporary = path + ".new"
     _ = unlink(temporary)
     var file = try DurableFile.create(temporary, mode: mode)
+    if let owner {
+      guard chown(temporary, owner.user, owner.group) == 0 else { throw VaultError.system("chown", path) }
+    }
     try file.append(bytes)
     try file.flush()
     try rename(temporary, to: path)

@@ -18,6 +18,19 @@ package struct PartReader: ~Copyable {
     guard descriptor >= 0 else { throw VaultError.system("open", path) }
   }
 
+  /// Goes on behind what is known of a file.
+  ///
+  /// - Throws: where the file is shorter than what is known of it.
+  init(path: String, after known: KnownPoint, of header: PartHeader, key: SymmetricKey?) throws(VaultError) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    self.path = path
+    scanner = PartScanner(after: known.chain, of: header, length: Int(known.length), key: key)
+    guard descriptor >= 0 else { throw VaultError.system("open", path) }
+    guard lseek(descriptor, 0, SEEK_END) >= off_t(known.length),
+      lseek(descriptor, off_t(known.length), SEEK_SET) == off_t(known.length)
+    else { throw VaultError("seek", path, "the file is shorter than \(known.length) bytes") }
+  }
+
   deinit { if descriptor >= 0 { _ = close(descriptor) } }
 
   /// What has been established so far: header, chain, valid length, whether it is closed.
@@ -66,6 +79,22 @@ package struct PartReader: ~Copyable {
   }
 }
 
+/// How far a part's file is known already: reading it again begins there.
+package struct KnownPoint: Sendable {
+  package var chain: ChainState
+  /// Bytes of the file up to there.
+  package var length: Int64
+  package var lastArrival_us: Int64
+  package var lastEpoch: UInt32
+
+  package init(chain: ChainState, length: Int64, lastArrival_us: Int64, lastEpoch: UInt32) {
+    self.chain = chain
+    self.length = length
+    self.lastArrival_us = lastArrival_us
+    self.lastEpoch = lastEpoch
+  }
+}
+
 /// Brings a part that a stop left open back to its valid prefix.
 ///
 /// Invariants: (1) what is kept is a chain of whole, authentic chunks; (2) what is cut is kept aside; (3) a
@@ -80,13 +109,31 @@ package enum PartRecovery {
     package var torn_bytes: Int64
     package var lastArrival_us: Int64
     package var lastEpoch: UInt32
+    /// What was read: all of it, or what follows the known point.
     package var chunks: [CommittedChunk]
   }
 
-  package static func recover(_ path: String, part: String, key: SymmetricKey) throws -> Recovered {
-    var reader = try PartReader(path: path, key: key)
-    var lastArrival: Int64 = 0
-    var lastEpoch: UInt32 = 0
+  /// - Parameter known: where the index ends; the file is read and authenticated from there. What is before it is read
+  ///   again by the monthly check.
+  package static func recover(
+    _ path: String, part: String, key: SymmetricKey, after known: KnownPoint? = nil
+  ) throws -> Recovered {
+    // A file that is not as the index knows it is read whole, as if nothing were known.
+    if let known, let found = try? recover(path, part: part, key: key, behind: known), found.length >= known.length {
+      return found
+    }
+    return try recover(path, part: part, key: key, behind: nil)
+  }
+
+  private static func recover(
+    _ path: String, part: String, key: SymmetricKey, behind known: KnownPoint?
+  ) throws -> Recovered {
+    var reader =
+      if let known { try PartReader(path: path, after: known, of: try PartReader.header(of: path), key: key) } else {
+        try PartReader(path: path, key: key)
+      }
+    var lastArrival = known?.lastArrival_us ?? 0
+    var lastEpoch = known?.lastEpoch ?? 0
     var chunks: [CommittedChunk] = []
     do {
       while let items = try reader.next() {
@@ -104,6 +151,8 @@ package enum PartRecovery {
       // The valid prefix ends before what could not be read: the end of a write that a stop tore. A file that has its
       // close chunk was whole once: what is wrong in it is damage, and is not ours to cut.
       if PartReader.endsWithClose(path) { throw error }
+      // Right behind the known point it may be the index that is wrong: nothing is cut on its word.
+      if known != nil, chunks.isEmpty { throw error }
     }
     let state = reader.state
     guard let header = state.header, let chain = state.chain else {
@@ -119,7 +168,8 @@ package enum PartRecovery {
       try file.flush()
     }
     return Recovered(
-      header: header, chain: chain, length: Int64(state.validLength), isClosed: state.isClosed,
+      header: header, chain: chain, length: Int64(state.validLength),
+      isClosed: state.isClosed || known != nil && chunks.isEmpty && torn == 0 && PartReader.endsWithClose(path),
       torn_bytes: torn, lastArrival_us: lastArrival, lastEpoch: lastEpoch, chunks: chunks)
   }
 }

@@ -5,47 +5,42 @@ internal import Synchronization
 
 /// The keeper's keys: the master key seals day keys, a day key wraps the part keys of one service and day.
 ///
-/// Day keys are files of 60 bytes in their own folder (excluded from snapshots, backed up apart);
-/// destroying one makes every part it wraps unreadable, wherever a copy of the part lies.
+/// Day keys are files of 60 bytes in a folder of their own, in two copies (excluded from snapshots, backed up apart);
+/// destroying one makes every part it wraps unreadable, wherever a copy of the part lies. While the master key is being
+/// changed what the old one sealed still opens.
 // P6, STO-4.
 package final class KeyRing: Sendable {
   private static let dayKeyPurpose = "plastron/keys/v1/day"
-
-  private let master: SymmetricKey
-  private let folder: String
-  private let cache = Mutex<[String: SymmetricKey]>([:])
   /// Day keys held in memory; a fleet of services uses a few a day.
   private static let maximumCached = 1024
 
+  private let masterKeyPath: String
+  /// The one in force first.
+  private let masters: Mutex<[SymmetricKey]>
+  private let folder: KeyFolder
+  private let cache = Mutex<[String: SymmetricKey]>([:])
+
   /// - Parameters:
-  ///   - masterKeyPath: a file of 64 hexadecimal digits that only the keeper can read.
+  ///   - masterKeyPath: see ``MasterKeyFile``; only the keeper can read it.
   ///   - folder: where the day keys live.
-  package init(masterKeyPath: String, folder: String) throws {
-    let text = String(decoding: try Directories.read(masterKeyPath, limit: 256), as: UTF8.self)
-      .trimmingCharacters(in: .whitespacesAndNewlines)
-    guard text.utf8.count == 64, let bytes = Self.hexadecimal(text) else {
-      throw VaultError("master key", masterKeyPath, "expected 64 hexadecimal digits")
-    }
-    master = SymmetricKey(data: bytes)
-    self.folder = folder
+  ///   - copy: where they live a second time; best on another disk.
+  ///   - backup: where they are copied to every day, in place of the copy of the day before.
+  package init(masterKeyPath: String, folder: String, copy: String? = nil, backup: String? = nil) throws {
+    self.masterKeyPath = masterKeyPath
+    masters = Mutex(try MasterKeyFile.read(masterKeyPath))
+    self.folder = KeyFolder(path: folder, copy: copy, backup: backup)
     try Directories.make(folder, mode: 0o700)
+    // One that is away now is made up for later.
+    if let copy { try? Directories.make(copy, mode: 0o700) }
   }
 
-  /// Makes a master key file, where there is none.
-  package static func createMasterKey(at path: String) throws {
-    let key = SymmetricKey(size: .bits256).rawBytes
-    var file = try DurableFile.create(path, mode: 0o600)
-    try file.append(Array((key.map { String(format: "%02x", $0) }.joined() + "\n").utf8))
-    try file.flush()
-  }
+  // MARK: Part keys
 
   /// A new part key and its wrapped form.
   package func newPartKey(service: String, day: String, part: [UInt8]) throws -> (key: SymmetricKey, wrapped: [UInt8]) {
     let dayKey = try dayKey(service: service, day: day, make: true)
     let key = SymmetricKey(size: .bits256)
-    let wrapped = try Sealing.seal(
-      key.rawBytes, under: dayKey, purpose: Sealing.partKeyPurpose, subject: part)
-    return (key, wrapped)
+    return (key, try Sealing.sealKey(key, under: dayKey, purpose: Sealing.partKeyPurpose, subject: part))
   }
 
   /// Opens a wrapped part key.
@@ -53,66 +48,75 @@ package final class KeyRing: Sendable {
   /// - Throws: where the day key has been destroyed, or is not the one that wrapped it.
   package func openPartKey(_ wrapped: [UInt8], service: String, day: String, part: [UInt8]) throws -> SymmetricKey {
     let dayKey = try dayKey(service: service, day: day, make: false)
-    return SymmetricKey(
-      data: try Sealing.open(wrapped, under: dayKey, purpose: Sealing.partKeyPurpose, subject: part))
+    return try Sealing.openKey(wrapped, under: dayKey, purpose: Sealing.partKeyPurpose, subject: part)
   }
 
   /// Wraps a part key anew, under a key of its own name, so that it outlives its day.
   ///
-  /// The old form stays good until the old key is destroyed.
+  /// The old form stays good until the old key is destroyed. The new one is kept beside its key: a register that is restored
+  /// from before finds it there.
   package func rewrap(
     _ wrapped: [UInt8], service: String, from name: String, to newName: String, part: [UInt8]
   ) throws -> [UInt8] {
+    if let kept = rewrapped(service: service, as: newName, part: part) { return kept }
     let key = try openPartKey(wrapped, service: service, day: name, part: part)
-    return try Sealing.seal(
-      key.rawBytes, under: try dayKey(service: service, day: newName, make: true), purpose: Sealing.partKeyPurpose,
-      subject: part)
+    let again = try Sealing.sealKey(
+      key, under: try dayKey(service: service, day: newName, make: true), purpose: Sealing.partKeyPurpose, subject: part
+    )
+    try folder.write(Self.fileName(service, newName, "wrapped"), again)
+    return again
   }
 
+  /// What ``rewrap(_:service:from:to:part:)`` gave before; nil where it was not asked, or its key is destroyed.
+  package func rewrapped(service: String, as name: String, part: [UInt8]) -> [UInt8]? {
+    guard let key = try? dayKey(service: service, day: name, make: false) else { return nil }
+    return folder.read(Self.fileName(service, name, "wrapped")) { bytes in
+      (try? Sealing.openKey(bytes, under: key, purpose: Sealing.partKeyPurpose, subject: part)) != nil
+    }
+  }
+
+  // MARK: Day keys
+
   /// Destroys a day key for good. A no-op where it is gone already.
+  ///
+  /// - Throws: where a copy cannot be reached: then the key may still be there.
   package func destroyDayKey(service: String, day: String) throws {
-    let name = Self.name(service, day)
-    cache.withLock { $0[name] = nil }
-    let path = folder + "/" + name
-    guard let length = try? Directories.read(path, limit: 4096).count else { return }
-    // Overwritten before it is unlinked; what the disk's own remnants keep is outside the promise (SECURITY.md).
-    try Directories.replace(path, with: [UInt8](repeating: 0, count: length), mode: 0o600)
-    try Directories.remove(path)
+    let name = Self.fileName(service, day, "key")
+    try cache.withLock { cache in
+      cache[name] = nil
+      try folder.remove(Self.fileName(service, day, "wrapped"))
+      try folder.remove(name)
+    }
   }
 
   /// The services and days (or other names) whose keys are there.
   package func dayKeys() -> [(service: String, day: String)] {
-    Directories.names(in: folder).compactMap { name in
+    folder.names.compactMap { name in
       guard name.hasSuffix(".key"), let split = name.firstIndex(of: "_") else { return nil }
       return (String(name[name.index(after: split)...].dropLast(4)), String(name[..<split]))
     }
   }
 
-  /// Seals a small secret of the register, such as a camera's passphrase.
-  package func seal(_ secret: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
-    try Sealing.seal(secret, under: master, purpose: purpose, subject: Array(subject.utf8))
-  }
-
-  package func open(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
-    try Sealing.open(sealed, under: master, purpose: purpose, subject: Array(subject.utf8))
-  }
-
   private func dayKey(service: String, day: String, make: Bool) throws -> SymmetricKey {
-    let name = Self.name(service, day)
+    let name = Self.fileName(service, day, "key")
     return try cache.withLock { cache in
       if let known = cache[name] { return known }
-      let path = folder + "/" + name
-      let key: SymmetricKey
-      if let sealed = try? Directories.read(path, limit: 4096) {
-        key = SymmetricKey(
-          data: try Sealing.open(sealed, under: master, purpose: Self.dayKeyPurpose, subject: Array(name.utf8)))
-      } else if make {
-        key = SymmetricKey(size: .bits256)
-        let sealed = try Sealing.seal(
-          key.rawBytes, under: master, purpose: Self.dayKeyPurpose, subject: Array(name.utf8))
-        try Directories.replace(path, with: sealed, mode: 0o600)
-      } else {
-        throw VaultError("day key", path, "destroyed or missing: what it wrapped cannot be read")
+      var key: SymmetricKey?
+      _ = folder.read(name) { sealed in
+        key = try? openKey(sealed, purpose: Self.dayKeyPurpose, subject: name)
+        return key != nil
+      }
+      if key == nil, make {
+        // A file that no master key opens is not written over: what it wrapped may yet be opened by the right one.
+        guard folder.mayMake(name) else {
+          throw VaultError("day key", "\(folder.path)/\(name)", "destroyed, or the master key does not open it")
+        }
+        let made = SymmetricKey(size: .bits256)
+        try folder.write(name, try sealKey(made, purpose: Self.dayKeyPurpose, subject: name))
+        key = made
+      }
+      guard let key else {
+        throw VaultError("day key", "\(folder.path)/\(name)", "destroyed or missing: what it wrapped cannot be read")
       }
       if cache.count >= Self.maximumCached { cache.removeAll() }
       cache[name] = key
@@ -120,17 +124,108 @@ package final class KeyRing: Sendable {
     }
   }
 
-  private static func name(_ service: String, _ day: String) -> String { "\(day)_\(service).key" }
+  private static func fileName(_ service: String, _ day: String, _ ending: String) -> String {
+    "\(day)_\(service).\(ending)"
+  }
 
-  private static func hexadecimal(_ text: String) -> [UInt8]? {
-    var out: [UInt8] = []
-    var index = text.startIndex
-    while index < text.endIndex {
-      let next = text.index(index, offsetBy: 2)
-      guard let byte = UInt8(text[index..<next], radix: 16) else { return nil }
-      out.append(byte)
-      index = next
+  // MARK: Copies
+
+  /// Makes up for what either copy of the keys has lost.
+  ///
+  /// - Throws: where the second copy cannot be read or written.
+  package func mendCopies() throws {
+    // In the cache's lock: a key that is destroyed meanwhile must not come back.
+    try cache.withLock { _ in
+      try folder.mend { name, bytes in
+        guard name.hasSuffix(".key") else { return !bytes.isEmpty }
+        return (try? openKey(bytes, purpose: Self.dayKeyPurpose, subject: name)) != nil
+      }
     }
-    return out
+  }
+
+  /// Makes the day keys' own backup anew, where one is configured, and a day has passed or a key is not in it yet.
+  ///
+  /// - Parameter force: whatever the day is, and whatever is in it.
+  /// - Returns: whether it was made.
+  package func backUp(now_s: Int64, force: Bool = false) throws -> Bool {
+    guard folder.backup != nil else { return false }
+    if !force, let last = folder.backedUpAt, (0..<Self.backupEvery_s).contains(now_s - last), folder.isBackedUp {
+      return false
+    }
+    try cache.withLock { _ in try folder.backUp() }
+    return true
+  }
+
+  /// An hour less than a day: so that the copy is never older than one.
+  private static let backupEvery_s: Int64 = 23 * 3600
+
+  // MARK: Under the master key
+
+  /// Seals a small secret of the register, such as a camera's passphrase.
+  package func seal(_ secret: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
+    try masters.withLock { try Sealing.seal(secret, under: $0[0], purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  package func open(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
+    try firstMaster { try Sealing.open(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  private func sealKey(_ key: SymmetricKey, purpose: String, subject: String) throws -> [UInt8] {
+    try masters.withLock { try Sealing.sealKey(key, under: $0[0], purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  private func openKey(_ sealed: [UInt8], purpose: String, subject: String) throws -> SymmetricKey {
+    try firstMaster { try Sealing.openKey(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  private func firstMaster<R>(_ body: (SymmetricKey) throws -> R) throws -> R {
+    try masters.withLock { masters in
+      do { return try body(masters[0]) } catch {
+        guard masters.count > 1 else { throw error }
+        return try body(masters[1])
+      }
+    }
+  }
+
+  // MARK: A new master key
+
+  /// Reads the master key's file again.
+  ///
+  /// - Returns: how many keys are in it: two while the key is being changed.
+  package func reloadMasters() throws -> Int {
+    let found = try MasterKeyFile.read(masterKeyPath)
+    masters.withLock { $0 = found }
+    return found.count
+  }
+
+  /// A secret under the key in force; nil where it is already.
+  package func resealed(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8]? {
+    let isCurrent = masters.withLock { masters in
+      (try? Sealing.open(sealed, under: masters[0], purpose: purpose, subject: Array(subject.utf8))) != nil
+    }
+    guard !isCurrent else { return nil }
+    return try seal(try open(sealed, purpose: purpose, subject: subject), purpose: purpose, subject: subject)
+  }
+
+  /// Seals every day key under the master key in force; those that are already are left. May be repeated after a stop.
+  ///
+  /// - Returns: how many were sealed anew.
+  /// - Throws: at the first that neither key opens; nothing is lost by it.
+  package func resealDayKeys() throws -> Int {
+    var count = 0
+    for name in folder.names where name.hasSuffix(".key") {
+      // In the cache's lock: a key that is destroyed meanwhile must not come back.
+      try cache.withLock { _ in
+        guard
+          let sealed = folder.read(
+            name, isWhole: { (try? openKey($0, purpose: Self.dayKeyPurpose, subject: name)) != nil })
+        else { throw VaultError("day key", "\(folder.path)/\(name)", "neither master key opens it") }
+        if let again = try resealed(sealed, purpose: Self.dayKeyPurpose, subject: name) {
+          try folder.write(name, again)
+          count += 1
+        }
+      }
+    }
+    return count
   }
 }

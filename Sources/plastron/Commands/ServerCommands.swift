@@ -14,7 +14,7 @@ struct Serve: AsyncParsableCommand {
     let logger = RoleRunner.logger("plastron")
     let settings = try await options.settings()
     let file = options.config
-    try await RoleRunner.run(supervised: supervised) {
+    try await RoleRunner.run(supervised: supervised, logger: logger) {
       try await Supervisor(settings, configurationFile: file, logger: logger).run()
     }
   }
@@ -29,7 +29,9 @@ struct KeeperCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = RoleRunner.logger("keeper")
     let settings = try await options.settings()
-    try await RoleRunner.run(supervised: supervised) { try await KeeperRole.run(settings, logger: logger) }
+    try await RoleRunner.run(supervised: supervised, logger: logger) {
+      try await KeeperRole.run(settings, logger: logger)
+    }
   }
 }
 
@@ -42,7 +44,9 @@ struct IngestCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = RoleRunner.logger("ingest")
     let settings = try await options.settings()
-    try await RoleRunner.run(supervised: supervised) { try await IngestRole.run(settings, logger: logger) }
+    try await RoleRunner.run(supervised: supervised, logger: logger) {
+      try await IngestRole.run(settings, logger: logger)
+    }
   }
 }
 
@@ -55,7 +59,9 @@ struct ConsoleCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = RoleRunner.logger("console")
     let settings = try await options.settings()
-    try await RoleRunner.run(supervised: supervised) { try await ConsoleRole.run(settings, logger: logger) }
+    try await RoleRunner.run(supervised: supervised, logger: logger) {
+      try await ConsoleRole.run(settings, logger: logger)
+    }
   }
 }
 

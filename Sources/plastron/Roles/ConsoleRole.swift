@@ -14,7 +14,8 @@ enum ConsoleRole {
     let console = ConsoleService(
       settings: .init(
         host: settings.consoleHost, port: settings.consolePort, deviceHost: settings.deviceHost,
-        devicePort: settings.devicePort, certificatePath: settings.certificatePath,
+        devicePort: settings.devicePort, metricsHost: settings.metricsHost, metricsPort: settings.metricsPort,
+        certificatePath: settings.certificatePath,
         keyPath: settings.certificateKeyPath, footageRoot: settings.footageFolder,
         imagingProgram: imaging ? settings.imagingProgram : nil, provider: try settings.provider(),
         witnessURL: settings.witnessURL),

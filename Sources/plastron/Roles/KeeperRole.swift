@@ -29,20 +29,24 @@ enum KeeperRole {
     for socket in [settings.keeperForIngest, settings.keeperForConsole, settings.keeperForAdministrator] {
       try Directories.make(Directories.parent(of: socket), mode: 0o750)
     }
+    try Directories.make(Directories.parent(of: settings.keeperMemoryPath), mode: 0o700)
     let node = try Setup.nodeID(settings)
     let pool = Pool(conninfo: url, connections: databaseConnections, patience_ms: databasePatience_ms)
     let register = Register(pool: pool, node: node)
-    try await waitForDatabase(register, logger: logger)
-    try await register.enterNode(name: settings.nodeName, at: SystemClocks.wall())
     let file = try JournalFile(
       folder: settings.journalFolder, origin: settings.journalOrigin, signingKeyPath: settings.journalKeyPath)
     let scribe = Scribe(file: file, clock: SystemClocks.wall, logger: logger)
-    let indexed = try await register.journalIndexSize()
-    guard indexed <= file.mark.size else {
-      throw VaultError(
-        "journal", settings.journalFolder,
-        "holds \(file.mark.size) entries, but the database knows \(indexed): restore the journal's newest files before starting"
-      )
+    let openStore: @Sendable () async throws -> UInt64 = {
+      try await register.checkVersion()
+      try await register.enterNode(name: settings.nodeName, at: SystemClocks.wall())
+      let indexed = try await register.journalIndexSize()
+      guard indexed <= file.mark.size else {
+        throw VaultError(
+          "journal", settings.journalFolder,
+          "holds \(file.mark.size) entries, but the database knows \(indexed): restore the journal's newest files before starting"
+        )
+      }
+      return indexed
     }
     let assumed: @Sendable () -> Bool = { true }
     let synchronised = settings.clockAssumed ? assumed : SystemClocks.isSynchronised
@@ -50,13 +54,14 @@ enum KeeperRole {
       settings: .init(
         node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder,
         secondFactorRequired: settings.secondFactorRequired,
-        clockIsSynchronised: synchronised),
-      store: register, keys: try KeyRing(masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder),
+        clockIsSynchronised: synchronised, memoryPath: settings.keeperMemoryPath, openStore: openStore),
+      store: register,
+      keys: try KeyRing(
+        masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder, copy: settings.keysCopyFolder,
+        backup: settings.keysBackupFolder),
       scribe: scribe, calendar: try .france(),
       clock: SystemClocks.wall, monotonic: SystemClocks.monotonic, logger: logger)
-    // The register first, its index of the journal after it: a stop in between begins again where it was.
-    try await keeper.load(indexed: indexed)
-    try await scribe.bringIndexUp(register)
+    try await start(keeper, openStore, logger) { try await scribe.bringIndexUp(register) }
     let ingest = SeamServer<IngestCall, IngestReply, IngestDirective>(
       socketPath: settings.keeperForIngest, logger: logger,
       answer: { call, _ in try await keeper.answer(call) }, notices: { await keeper.ingestNotices() })
@@ -85,13 +90,19 @@ enum KeeperRole {
     }
   }
 
-  /// The database may come up after the keeper; another version of the schema is final.
-  private static func waitForDatabase(_ register: Register, logger: Logger) async throws {
+  /// From the database; from memory where it is away; waiting for it where there is no memory. Another version of the schema
+  /// is final.
+  private static func start(
+    _ keeper: Keeper, _ openStore: () async throws -> UInt64, _ logger: Logger, bringIndexUp: () async throws -> Void
+  ) async throws {
     while true {
       do {
-        try await register.checkVersion()
+        // The register first, its index of the journal after it: a stop in between begins again where it was.
+        try await keeper.load(indexed: try await openStore())
+        try await bringIndexUp()
         return
       } catch let error as DatabaseError where error.code == .connectionLost {
+        if try await keeper.recall() { return }
         logger.warning("waiting for the database", metadata: ["error": "\(error.message)"])
         try await Task.sleep(for: .seconds(1))
       }

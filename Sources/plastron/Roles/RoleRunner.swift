@@ -16,7 +16,7 @@ enum RoleRunner {
   }
 
   /// - Parameter supervised: standard input is a pipe that its supervisor holds; its end ends the role.
-  static func run(supervised: Bool, _ body: @escaping @Sendable () async throws -> Void) async throws {
+  static func run(supervised: Bool, logger: Logger, _ body: @escaping @Sendable () async throws -> Void) async throws {
     // A peer that goes away while it is written to is an error, not a signal.
     signal(SIGPIPE, SIG_IGN)
     // A file that may not grow is an error of that file.
@@ -24,6 +24,7 @@ enum RoleRunner {
     // Keys are in memory: no core dump of any role.
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+    MemoryLock.take(logger: logger)
     let ending = AsyncStream<Void>.makeStream()
     let sources = [SIGTERM, SIGINT].map { number in
       signal(number, SIG_IGN)

@@ -29,7 +29,7 @@ enum Setup {
         description:
           "keys.master: \(settings.masterKeyPath) is not there, and the data folder is in use: put the key back")
     }
-    try KeyRing.createMasterKey(at: settings.masterKeyPath)
+    try MasterKeyFile.create(at: settings.masterKeyPath)
   }
 
   /// A self-signed pair is made where neither file is; nothing of an operator's is ever written over.

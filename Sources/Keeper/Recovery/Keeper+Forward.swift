@@ -66,6 +66,7 @@ extension Keeper {
 
   /// Brings masters into the register that it does not know; returns how many.
   private func bringIn(since day: LocalDate, _ done: inout Forwarded) async throws -> Int {
+    let open = Set(try await store.openParts().map(\.0.id))
     var found: [FoundPart] = []
     let root = settings.footageRoot
     FootageTree.walk(root) { path in
@@ -80,7 +81,8 @@ extension Keeper {
     for start in stride(from: 0, to: found.count, by: 1000) {
       let some = found[start..<min(start + 1000, found.count)]
       let known = try await store.known(among: some.map(\.part))
-      for part in some.sorted(by: { $0.created < $1.created }) where !known.contains(part.part) {
+      for part in some.sorted(by: { $0.created < $1.created })
+      where !known.contains(part.part) || part.isClosed && open.contains(part.part) {
         do {
           try await bringIn(part)
           brought += 1
@@ -96,54 +98,21 @@ extension Keeper {
   }
 
   private func bringIn(_ part: FoundPart) async throws {
-    let binary = UUIDText.binary(part.part.rawValue) ?? []
-    let key = try keys.openPartKey(
-      part.wrappedKey.bytes, service: part.service.rawValue, day: part.localDay.description, part: binary)
-    _ = try await adopt(part, key: key, binary: binary, isTold: true)
+    let key = try key(of: part)
+    _ = try await adopt(part, key: key, isTold: true)
     // One that is open still is the ingest's to go on with, and to tell.
     guard part.isClosed else { return }
-    var reader = try PartReader(path: settings.footageRoot + "/" + part.path, key: key)
-    var indexer = SegmentIndexer(part: part.part, recording: part.recording)
-    var close: [UInt8]?
-    var damage: Int64 = 0
-    while let items = try reader.next() {
-      for item in items {
-        if let segment = indexer.committed(item.header, fileOffset: Int64(item.fileOffset), head: item.chainHead) {
-          try await store.insert(segment)
-        }
-        switch item.header.kind {
-        case .gap:
-          if let note = item.plaintext.flatMap(GapNote.decode), let cause = GapCause(rawValue: note.cause) {
-            try await store.insert(
-              GapEntry(
-                part: part.part, chunk: Int64(item.header.index), from: UTCTime(microseconds: note.from_us),
-                to: UTCTime(microseconds: note.to_us), cause: cause))
-          }
-        case .close: close = item.plaintext
-        case .media, .fill: if item.header.plaintextLength % 188 != 0 { damage += 1 }
-        case .epoch: break
-        }
-      }
-    }
-    if let segment = indexer.finish() { try await store.insert(segment) }
-    guard let chain = reader.state.chain else { return }
-    try await store.close(
-      PartProgress(
-        part: part.part, chunkCount: Int64(chain.nextIndex), chainHead: chain.head,
-        file_bytes: Int64(reader.state.validLength)))
-    guard let note = close.flatMap({ try? JSONDecoder().decode(CloseFacts.self, from: Data($0)) }),
-      let cause = ClosingCause(rawValue: note.cause)
-    else { return }
+    let index = try await fileIndex(
+      part.part, of: part.recording, path: part.path, key: key,
+      proving: try await store.indexedUpTo(part.part)?.progress)
+    try await store.close(index.progress)
+    try await store.replaceIndex(of: index.progress, with: index.rows)
+    guard let note = index.close, let cause = ClosingCause(rawValue: note.cause) else { return }
     try await store.close(
       IncidentClosed(
         incident: part.incident, recording: part.recording, camera: active[part.incident]?.entry.camera ?? CameraID(""),
-        at: UTCTime(microseconds: note.closed_us), cause: cause, by: nil, damage: damage))
+        at: UTCTime(microseconds: note.closed_us), cause: cause, by: nil, damage: index.damage))
     active[part.incident] = nil
-  }
-
-  private struct CloseFacts: Decodable {
-    var cause: String
-    var closed_us: Int64
   }
 
   // MARK: Entries
@@ -219,6 +188,8 @@ extension Keeper {
       try await store.unlink(RecordingID(recording), reference: reference)
     case "erasure.certificate":
       guard let part = text("part"), let recording = text("recording") else { return false }
+      // Footage that came back with the register: nothing opens it any more, and it goes again.
+      if let known = try await store.part(PartID(part)) { try removeFiles(of: known.id, path: known.path) }
       try await store.eraseFacts(of: PartID(part), recording: RecordingID(recording), certificate: position, at: at)
     case "service.created", "service.authorised", "agent.created", "account.created", "camera.enrolled",
       "second-factor.confirmed", "second-factor.reset", "second-factor.recovery-code-used", "password.changed",

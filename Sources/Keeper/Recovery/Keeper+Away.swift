@@ -43,9 +43,24 @@ extension Keeper {
   /// Notices that the database is back, and brings along what waited.
   func keepFollowing() async {
     while !Task.isCancelled {
-      if isDatabaseAway, await store.answers() { setDatabaseAway(false) }
+      await lookForDatabase()
       if !isDatabaseAway { await drainPending() }
       try? await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  func lookForDatabase() async {
+    do {
+      if isDatabaseAway, await store.answers() {
+        if isDatabaseUnopened { try await openDatabase() }
+        setDatabaseAway(false)
+      }
+      if !isDatabaseAway { try await bringForwardAgain() }
+    } catch  where store.isTransient(error) {
+      setDatabaseAway(true)
+    } catch {
+      // Another schema, a journal that is shorter than what the database knows: a person must look.
+      logger.critical("the database cannot be used", metadata: ["error": "\(error)"])
     }
   }
 
