@@ -1,7 +1,7 @@
 # Plastron. `make demo` shows it, `make test` proves it; both install what they need on Debian 12.
 SWIFT_FLAGS = --explicit-target-dependency-import-check error
 APT_PACKAGES = libsrt-openssl-dev libpq-dev libavcodec-dev postgresql ffmpeg pkg-config
-TEST_PACKAGES = chromium chromium-driver python3-venv
+TEST_PACKAGES = chromium chromium-driver python3-venv prometheus
 # As root the data folder lies where the postgres user can enter, wherever the checkout is.
 BENCH_DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-bench; else echo $(CURDIR)/.bench; fi)
 DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-demo; else echo $(CURDIR)/.demo; fi)
@@ -27,7 +27,7 @@ deps:
 test-deps: deps
 	@missing=$$(for p in $(TEST_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; fi
-	@[ -x .venv/bin/pytest ] || { python3 -m venv .venv && .venv/bin/pip install -q -r Tests/requirements.txt; }
+	@cmp -s Tests/requirements.txt .venv/installed || { python3 -m venv .venv && .venv/bin/pip install -q -r Tests/requirements.txt && cp Tests/requirements.txt .venv/installed; }
 
 demo: build
 	$(PROGRAM) demo --data $(DATA) --ingest-port $(INGEST_PORT) --console-port $(CONSOLE_PORT) --device-port $(DEVICE_PORT) $(if $(ONCE),--once)

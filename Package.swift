@@ -86,6 +86,10 @@ let package = Package(
         lifecycle,
       ], swiftSettings: strict),
 
+    .target(
+      name: "ObjectStore", dependencies: ["Vault", httpClient, nioCore, nioHTTP1, nioSSL, crypto],
+      swiftSettings: strict),
+
     // Services
     .target(
       name: "Ingest", dependencies: ["SRT", "Doctrine", "Footage", "Vault", "Seams", logging, crypto],
@@ -98,6 +102,9 @@ let package = Package(
       dependencies: ["Footage", "FragmentedMP4", "TransportStream", "Vault"],
       swiftSettings: strict),
     .target(
+      name: "Archive", dependencies: ["Doctrine", "Seams", "Vault", "Extraction", "ObjectStore", logging],
+      swiftSettings: strict),
+    .target(
       name: "Keeper",
       dependencies: [
         "Doctrine", "Footage", "Journal", "Vault", "Seams", "Identity", "Retention", logging, crypto,
@@ -105,7 +112,7 @@ let package = Package(
     .target(
       name: "CommandRoom",
       dependencies: [
-        "Relay", "Identity", "Doctrine", "Seams", "Extraction", hummingbird,
+        "Relay", "Identity", "Doctrine", "Seams", "Extraction", "ObjectStore", "Vault", crypto, hummingbird,
         hummingbirdHTTP2, httpTypes, nioCore, nioHTTP1, nioSSL, logging, httpClient,
       ],
       resources: [.embedInCode("Public")],
@@ -116,7 +123,8 @@ let package = Package(
       name: "plastron",
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
-        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "CTimex", "CUring",
+        "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "ObjectStore", "Archive",
+        "CTimex", "CUring",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),
@@ -131,8 +139,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AdapterTests",
-      dependencies: ["SRT", "Postgres", "Registry", "Vault", "Doctrine", "Footage", "Journal", "TestSupport", crypto],
-      swiftSettings: strict),
+      dependencies: [
+        "SRT", "Postgres", "Registry", "Vault", "ObjectStore", "Doctrine", "Footage", "Journal", "TestSupport", crypto,
+      ], swiftSettings: strict),
     .testTarget(
       name: "ServiceTests",
       dependencies: [

@@ -34,7 +34,9 @@ package struct ConsoleService: Sendable {
         settings: settings, client: try Self.client(authorities: settings.certificateAuthorities), logger: logger)
     }
     let api = ConsoleAPI(
-      keeper: keeper, wall: wall, hub: hub, readings: readings, settings: settings, provider: provider, logger: logger)
+      keeper: keeper, wall: wall, hub: hub, readings: readings, settings: settings, provider: provider,
+      footage: settings.footage,
+      logger: logger)
     let devices = DeviceAPI(keeper: keeper, logger: logger)
     let people = try application(api.router(), host: settings.host, port: settings.port, name: "people")
     let cameras = try application(
@@ -52,7 +54,7 @@ package struct ConsoleService: Sendable {
       }
       if let program = settings.imagingProgram {
         let checker = DecodeChecker(
-          keeper: keeper, program: program, footageRoot: settings.footageRoot, logger: logger)
+          keeper: keeper, program: program, footage: settings.footage, logger: logger)
         group.addTask { await checker.run() }
       }
       if settings.metricsPort != 0 {
@@ -60,7 +62,7 @@ package struct ConsoleService: Sendable {
           keeper: keeper, host: settings.metricsHost, port: settings.metricsPort, logger: logger)
         group.addTask { await metrics.run() }
       }
-      let footage = FootageChecker(keeper: keeper, footageRoot: settings.footageRoot, logger: logger)
+      let footage = FootageChecker(keeper: keeper, footage: settings.footage, logger: logger)
       group.addTask { await footage.run() }
       if let url = settings.witnessURL {
         let poster = WitnessPoster(

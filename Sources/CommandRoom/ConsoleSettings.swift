@@ -9,7 +9,7 @@ package struct ConsoleSettings: Sendable {
   package var metricsPort: Int
   package var certificatePath: String
   package var keyPath: String
-  package var footageRoot: String
+  package var footage: FootagePlaces
   /// The sandboxed decoder's program; nil switches the check off.
   package var imagingProgram: String?
   /// The other way in; nil: passwords only.
@@ -20,7 +20,7 @@ package struct ConsoleSettings: Sendable {
   package init(
     host: String, port: Int, deviceHost: String, devicePort: Int, metricsHost: String, metricsPort: Int,
     certificatePath: String, keyPath: String,
-    footageRoot: String, imagingProgram: String?, provider: ProviderSettings?,
+    footage: FootagePlaces, imagingProgram: String?, provider: ProviderSettings?,
     witnessURL: String?
   ) {
     self.host = host
@@ -31,7 +31,7 @@ package struct ConsoleSettings: Sendable {
     self.metricsPort = metricsPort
     self.certificatePath = certificatePath
     self.keyPath = keyPath
-    self.footageRoot = footageRoot
+    self.footage = footage
     self.imagingProgram = imagingProgram
     self.provider = provider
     self.witnessURL = witnessURL

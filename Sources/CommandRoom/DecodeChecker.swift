@@ -24,7 +24,7 @@ struct DecodeChecker: Sendable {
 
   let keeper: ConsoleKeeper
   let program: String
-  let footageRoot: String
+  let footage: FootagePlaces
   let logger: Logger
 
   func run() async {
@@ -59,7 +59,7 @@ struct DecodeChecker: Sendable {
           try child.write(picture)
         }
       }
-      try await MasterReader(grant.masterParts(root: footageRoot)).read { try give(pictures.push($0)) }
+      try await footage.survey(grant).read { try give(pictures.push($0)) }
       try give(pictures.finish())
       guard !offsets.isEmpty else { return ("does-not", "aucune image clé trouvée (no key picture found)") }
       let verdict = try JSONDecoder().decode(Verdict.self, from: child.answer())

@@ -15,7 +15,7 @@ struct FootageChecker: Sendable {
   static let rate_bytes: Int64 = 50 << 20
 
   let keeper: ConsoleKeeper
-  let footageRoot: String
+  let footage: FootagePlaces
   let logger: Logger
 
   func run() async {
@@ -40,10 +40,10 @@ struct FootageChecker: Sendable {
   }
 
   private func check(_ facts: PartIndexFacts) async -> [FootageFinding] {
-    let root = footageRoot
+    let footage = self.footage
     return await withCheckedContinuation { continuation in
       DispatchQueue.global(qos: .background).async {
-        continuation.resume(returning: FootageCheck.check(IndexedPart(facts), root: root))
+        continuation.resume(returning: FootageCheck.check(IndexedPart(facts), open: footage.open))
       }
     }
   }
@@ -53,7 +53,7 @@ extension IndexedPart {
   init(_ facts: PartIndexFacts) {
     self.init(
       part: facts.part.rawValue, recording: facts.recording.rawValue, path: facts.path,
-      isClosed: facts.state == "closed",
+      isInObjectStore: facts.place == .object, isClosed: facts.state == "closed",
       chunkCount: facts.chunkCount, chainHead: facts.chainHead.bytes, file_bytes: facts.file_bytes,
       media_bytes: facts.media_bytes, isContinued: facts.isContinued)
   }

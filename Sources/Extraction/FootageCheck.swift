@@ -1,11 +1,12 @@
 internal import Footage
-internal import Vault
+package import Vault
 
 /// What the index says of a part.
 package struct IndexedPart: Sendable {
   package var part: String
   package var recording: String
   package var path: String
+  package var isInObjectStore: Bool
   package var isClosed: Bool
   package var chunkCount: Int64
   package var chainHead: [UInt8]
@@ -15,12 +16,14 @@ package struct IndexedPart: Sendable {
   package var isContinued: Bool
 
   package init(
-    part: String, recording: String, path: String, isClosed: Bool, chunkCount: Int64, chainHead: [UInt8],
+    part: String, recording: String, path: String, isInObjectStore: Bool, isClosed: Bool, chunkCount: Int64,
+    chainHead: [UInt8],
     file_bytes: Int64, media_bytes: Int64, isContinued: Bool
   ) {
     self.part = part
     self.recording = recording
     self.path = path
+    self.isInObjectStore = isInObjectStore
     self.isClosed = isClosed
     self.chunkCount = chunkCount
     self.chainHead = chainHead
@@ -45,12 +48,23 @@ package struct FootageFinding: Equatable, Sendable, Codable {
 /// belongs to an indexed part; (4) the media bytes of a closed part are those of its segments.
 // INT-1, INT-5.
 package enum FootageCheck {
-  package static func check(_ part: IndexedPart, root: String) -> [FootageFinding] {
+  /// - Parameter open: opens the file, wherever it lies.
+  package static func check(
+    _ part: IndexedPart, open: (IndexedPart) throws -> any ByteSource
+  ) -> [FootageFinding] {
+    do { return check(part, in: try open(part)) } catch {
+      return [
+        FootageFinding(recording: part.recording, part: part.part, code: "unreadable", sentence: "\(error)")
+      ]
+    }
+  }
+
+  package static func check(_ part: IndexedPart, in source: any ByteSource) -> [FootageFinding] {
     func finding(_ code: String, _ sentence: String) -> [FootageFinding] {
       [FootageFinding(recording: part.recording, part: part.part, code: code, sentence: sentence)]
     }
     do {
-      var reader = try PartReader(path: root + "/" + part.path, key: nil)
+      var reader = PartReader(source, key: nil)
       var media: Int64 = 0
       var headAtIndex: [UInt8] = []
       do {
@@ -63,7 +77,7 @@ package enum FootageCheck {
       } catch let error as FootageError {
         let state = reader.state
         let due = state.chain?.nextIndex ?? 0
-        let chunk = try error.code == .chainBroken ? altered(before: due, at: state.validLength, part, root) : due
+        let chunk = try error.code == .chainBroken ? altered(before: due, at: state.validLength, part, source) : due
         return finding("altered", "chunk \(chunk): \(error)")
       }
       let state = reader.state
@@ -92,9 +106,9 @@ package enum FootageCheck {
   /// Which of two chunks was altered, where the second does not follow the first: the second is whole if what comes after
   /// it follows it.
   private static func altered(
-    before index: UInt64, at offset: Int, _ part: IndexedPart, _ root: String
+    before index: UInt64, at offset: Int, _ part: IndexedPart, _ source: any ByteSource
   ) throws -> UInt64 {
-    let file = try ChunkFile(path: root + "/" + part.path)
+    let file = ChunkFile(source)
     guard index > 0, let second = try file.header(at: offset) else { return index }
     let head = second.chainHash(sealed: try file.sealed(second, at: offset))
     let following = try file.header(at: offset + second.chunkLength)?.previous ?? part.chainHead

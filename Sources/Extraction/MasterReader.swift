@@ -1,19 +1,20 @@
 package import Crypto
 internal import Footage
-internal import Vault
+internal import Dispatch
+package import Vault
 
-/// One part to be read: its file and its key.
+/// One part to be read: where its bytes are, and its key.
 package struct MasterPart: Sendable {
   /// Identifier of the part.
   package var name: String
-  package var path: String
+  package var source: any ByteSource
   package var key: SymmetricKey
   /// Chunks beyond these are not the part's.
   package var chunkCount: Int64
 
-  package init(name: String, path: String, key: SymmetricKey, chunkCount: Int64) {
+  package init(name: String, source: any ByteSource, key: SymmetricKey, chunkCount: Int64) {
     self.name = name
-    self.path = path
+    self.source = source
     self.key = key
     self.chunkCount = chunkCount
   }
@@ -24,24 +25,39 @@ package struct MasterPart: Sendable {
 /// Two passes over each file: the first checks the chain and learns the order, before anything is handed out; the second
 /// opens the chunks by (epoch, first sequence). Memory: one chunk, and the headers.
 // P4, INT-1, INT-4, INT-5.
-package struct MasterReader {
+package struct MasterReader: Sendable {
   private let parts: [(part: MasterPart, survey: MasterSurvey)]
   /// What is not as it was written, in order; none in an unharmed recording.
   package let altered: [AlteredChunk]
 
   /// Surveys every part: blocking, at the speed of the disk.
-  package init(_ parts: [MasterPart]) throws {
+  init(_ parts: [MasterPart]) throws {
     self.parts = try parts.map { ($0, try MasterSurvey($0)) }
     altered = self.parts.flatMap(\.survey.altered)
+  }
+
+  /// A thread that may wait for a disk or an object store; the console's own threads do not.
+  private static func blocking<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
+    try await withCheckedThrowingContinuation { continuation in
+      DispatchQueue.global(qos: .userInitiated).async { continuation.resume(with: Result { try body() }) }
+    }
+  }
+
+  /// Surveys on a thread of its own.
+  package static func survey(_ parts: @escaping @Sendable () throws -> [MasterPart]) async throws -> MasterReader {
+    try await blocking { try MasterReader(try parts()) }
   }
 
   /// Gives every chunk that is as it was written.
   package func read(_ body: ([UInt8]) async throws -> Void) async throws {
     for (part, survey) in parts {
-      let file = try ChunkFile(path: part.path)
+      let file = ChunkFile(part.source)
       for place in survey.places {
-        let sealed = try file.sealed(place.header, at: place.offset)
-        try await body(try place.header.open(sealed, key: part.key, fileOffset: place.offset))
+        let piece = try await Self.blocking {
+          let sealed = try file.sealed(place.header, at: place.offset)
+          return try place.header.open(sealed, key: part.key, fileOffset: place.offset)
+        }
+        try await body(piece)
       }
     }
   }

@@ -11,7 +11,7 @@ package struct AlteredChunk: Equatable, Sendable {
 }
 
 /// Where the media of a part lies in its file, in the camera's order, and what of it is altered.
-struct MasterSurvey {
+struct MasterSurvey: Sendable {
   private(set) var places: [(header: ChunkHeader, offset: Int)] = []
   private(set) var altered: [AlteredChunk] = []
 
@@ -37,7 +37,7 @@ struct MasterSurvey {
   }
 
   private mutating func survey(_ part: MasterPart, key: SymmetricKey?) throws {
-    var reader = try PartReader(path: part.path, key: key)
+    var reader = PartReader(part.source, key: key)
     do {
       while let items = try reader.next() { for item in items { add(item.header, item.fileOffset) } }
     } catch let error as FootageError {
@@ -53,7 +53,7 @@ struct MasterSurvey {
 
   /// Goes on behind an altered chunk: each further one must be authentic under the part's key, and later in the chain.
   private mutating func salvage(_ part: MasterPart, from start: Int, after index: UInt64) throws {
-    let file = try ChunkFile(path: part.path)
+    let file = ChunkFile(part.source)
     var offset = start
     var next = index
     // Behind a chunk that does not open, its own bytes are passed over.

@@ -154,7 +154,8 @@ extension Keeper: ErasureSteps {
       parts.append(
         DuePart(
           part: row.part, recording: row.recording, service: row.service, localDay: row.localDay,
-          termDay: row.termDay, path: row.path, chainHead: row.chainHead, keyName: row.keyName, order: order))
+          termDay: row.termDay, path: row.path, place: row.place, chainHead: row.chainHead, keyName: row.keyName,
+          order: order))
     }
     return parts
   }
@@ -194,8 +195,13 @@ extension Keeper: ErasureSteps {
     }
   }
 
-  package func deleteFile(_ part: DuePart) async throws {
-    if let path = part.path { try removeFiles(of: part.part, path: path) }
+  package func deleteFile(_ part: DuePart) async throws -> Bool {
+    guard let path = part.path else { return true }
+    try removeFiles(of: part.part, path: path)
+    guard part.place == .object, erasedObjects.remove(part.part) == nil else { return true }
+    // The key is gone already; the archive, which alone can reach the store, is asked for the rest.
+    objectsToErase[part.part] = path
+    return false
   }
 
   /// A part's file, and whatever was set aside beside it.

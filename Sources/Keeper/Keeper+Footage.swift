@@ -84,7 +84,8 @@ extension Keeper {
         let key = try keys.openPartKey(
           part.wrappedKey, service: part.service.rawValue, day: part.keyName,
           part: UUIDText.binary(part.id.rawValue) ?? [])
-        return PartReadGrant(part: part.id, path: part.path, key: Blob(key.rawBytes), chunkCount: chunkCount)
+        return PartReadGrant(
+          part: part.id, path: part.path, place: part.place, key: Blob(key.rawBytes), chunkCount: chunkCount)
       })
   }
 
@@ -145,13 +146,11 @@ extension Keeper {
     return .done
   }
 
-  private static func facts(
-    _ row: (PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool)
-  ) -> PartIndexFacts {
+  static func facts(_ facts: PartFacts) -> PartIndexFacts {
     PartIndexFacts(
-      part: row.0.part, recording: row.recording, path: row.path, state: row.state, chunkCount: row.0.chunkCount,
-      chainHead: Blob(row.0.chainHead), file_bytes: row.0.file_bytes, media_bytes: row.media_bytes,
-      isContinued: row.isContinued)
+      part: facts.progress.part, recording: facts.recording, path: facts.path, place: facts.place, state: facts.state,
+      chunkCount: facts.progress.chunkCount, chainHead: Blob(facts.progress.chainHead),
+      file_bytes: facts.progress.file_bytes, media_bytes: facts.media_bytes, isContinued: facts.isContinued)
   }
 
   func indexFacts(_ person: Person) async throws -> ConsoleReply {

@@ -62,6 +62,9 @@ extension Keeper {
       return
         "Une copie ou la sauvegarde des clés échoue : prévenez l'administrateur. (A copy or the backup of the keys fails.)"
     }
+    if let archiveProblem {
+      return "Le stockage objet n'est pas utilisé : \(archiveProblem.prefix(300)) (object store)"
+    }
     guard let status = ingestStatus else { return nil }
     if status.volumes.contains(where: { !$0.isHealthy }) {
       return "Un disque d'enregistrement est en panne : prévenez l'administrateur. (A recording disk fails.)"

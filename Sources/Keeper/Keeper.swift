@@ -23,13 +23,16 @@ package actor Keeper {
     package var sweepPause: Duration
     /// Where it remembers, sealed, what it must know while the database is away; nil: nowhere.
     package var memoryPath: String?
+    /// Closed recordings of so many days ago go to the object store; nil: there is none.
+    package var moveAfter_days: Int?
     /// Makes sure of the database and tells how far its index of the journal goes.
     package var openStore: @Sendable () async throws -> UInt64
 
     package init(
       node: String, nodeName: String, footageRoot: String, secondFactorRequired: Bool,
       clockIsSynchronised: @escaping @Sendable () -> Bool, sweepPause: Duration = .milliseconds(5),
-      memoryPath: String? = nil, openStore: @escaping @Sendable () async throws -> UInt64 = { 0 }
+      memoryPath: String? = nil, moveAfter_days: Int? = nil,
+      openStore: @escaping @Sendable () async throws -> UInt64 = { 0 }
     ) {
       self.node = node
       self.nodeName = nodeName
@@ -38,6 +41,7 @@ package actor Keeper {
       self.clockIsSynchronised = clockIsSynchronised
       self.sweepPause = sweepPause
       self.memoryPath = memoryPath
+      self.moveAfter_days = moveAfter_days
       self.openStore = openStore
     }
   }
@@ -134,6 +138,14 @@ package actor Keeper {
   var isDatabaseAway = false
   /// Started from memory: the database has not been brought to where the files are.
   var isDatabaseUnopened = false
+  /// Why the object store is not used; nil where it is, or where there is none.
+  var archiveProblem: String?
+  /// Objects whose key is destroyed, and those that the archive has removed since.
+  var objectsToErase: [PartID: String] = [:]
+  var erasedObjects: Set<PartID> = []
+  /// Parts that could not be moved lately.
+  var archiveSkips: Set<PartID> = []
+  var archiveSkipsSince = MonotonicTime(microseconds: 0)
   /// Why a copy or the backup of the keys cannot be made; nil where all is well.
   var keysProblem: String?
   /// What is on disk of the keeper's memory.

@@ -91,12 +91,11 @@ package protocol KeeperStore: Sendable {
   func page(_ view: RegisterView, _ filter: RegisterFilter, services: [ServiceID]) async throws -> RegisterPage?
   func dayCounts(services: [ServiceID], from: LocalDate, to: LocalDate) async throws -> [DayCount]
   func report(of service: ServiceID, from: UTCTime, to: UTCTime) async throws -> [String: Int64]
-  func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
-  )]
-  func nextFootageCheck(before time: UTCTime) async throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
-  )?
+  func partFacts(of services: [ServiceID]) async throws -> [PartFacts]
+  func nextFootageCheck(before time: UTCTime) async throws -> PartFacts?
+  /// The oldest closed part that lies on a disk and was recorded by a day.
+  func nextToMove(recordedBy day: LocalDate, except skipped: [PartID]) async throws -> PartFacts?
+  func setPlace(_ part: PartID, _ place: FootagePlace) async throws
   /// Returns the part's recording and service; nil where it is gone.
   func setChecked(_ part: PartID, finding: String?, at time: UTCTime) async throws -> (
     recording: RecordingID, service: ServiceID
@@ -104,7 +103,7 @@ package protocol KeeperStore: Sendable {
   func alteredParts() async throws -> Int
   func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, chainHead: [UInt8], keyName: String?
+    path: String?, place: FootagePlace, chainHead: [UInt8], keyName: String?
   )]
   func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure]
   func beginErasure(of part: PartID) async throws -> Bool

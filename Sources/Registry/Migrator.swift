@@ -8,7 +8,7 @@ package import Postgres
 /// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
-  package static let version = 4
+  package static let version = 5
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E
 

@@ -58,6 +58,13 @@ extension Row {
     return date
   }
 
+  func place() throws -> FootagePlace {
+    guard let place = FootagePlace(rawValue: try text("place")) else {
+      throw DatabaseError(.unexpectedShape, "column place is not a place")
+    }
+    return place
+  }
+
   /// A service's own version of its profile.
   func regime() throws -> Regime {
     guard var regime = Regime.named(try text("regime")) else {

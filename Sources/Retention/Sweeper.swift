@@ -9,6 +9,7 @@ package struct DuePart: Equatable, Sendable {
   package var localDay: LocalDate
   package var termDay: LocalDate
   package var path: String?
+  package var place: FootagePlace
   package var chainHead: [UInt8]
   /// The key that wraps it; nil where it is destroyed already.
   package var keyName: String?
@@ -17,7 +18,7 @@ package struct DuePart: Equatable, Sendable {
 
   package init(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, chainHead: [UInt8], keyName: String?, order: LegalErasureEntry?
+    path: String?, place: FootagePlace, chainHead: [UInt8], keyName: String?, order: LegalErasureEntry?
   ) {
     self.part = part
     self.recording = recording
@@ -25,6 +26,7 @@ package struct DuePart: Equatable, Sendable {
     self.localDay = localDay
     self.termDay = termDay
     self.path = path
+    self.place = place
     self.chainHead = chainHead
     self.keyName = keyName
     self.order = order
@@ -38,8 +40,9 @@ package protocol ErasureSteps: Sendable {
   func journalBegun(_ part: DuePart) async throws
   /// 2. The key is gone: the part's in the register and, with the last part of its day, the day's.
   func destroyKey(_ part: DuePart) async throws
-  /// 3. The file, and whatever was set aside beside it.
-  func deleteFile(_ part: DuePart) async throws
+  /// 3. The file, and whatever was set aside beside it. False where it is being asked for elsewhere: the erasure is gone on
+  /// with when that is done.
+  func deleteFile(_ part: DuePart) async throws -> Bool
   /// 4. The certificate is in the journal; returns its position.
   func journalCertificate(_ part: DuePart) async throws -> UInt64
   /// 5. The facts leave the register; id, service, chain hash and certificate stay.
@@ -86,8 +89,7 @@ package struct Sweeper: Sendable {
       // The register is asked for what is due; the calendar is asked again before anything is lost.
       for part in due where part.order != nil || part.keyName == nil || Term(endDay: part.termDay).isDue(on: day) {
         do {
-          try await erase(part)
-          inThisPass += 1
+          if try await erase(part) { inThisPass += 1 }
         } catch {
           // One that cannot be erased must not keep the others past their term.
           logger.error("a part could not be erased", metadata: ["part": "\(part.part)", "error": "\(error)"])
@@ -108,11 +110,12 @@ package struct Sweeper: Sendable {
     return report
   }
 
-  private func erase(_ part: DuePart) async throws {
+  private func erase(_ part: DuePart) async throws -> Bool {
     try await steps.journalBegun(part)
     try await steps.destroyKey(part)
-    try await steps.deleteFile(part)
+    guard try await steps.deleteFile(part) else { return false }
     let certificate = try await steps.journalCertificate(part)
     try await steps.eraseFacts(part, certificate: certificate)
+    return true
   }
 }

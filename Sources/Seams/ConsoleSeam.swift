@@ -142,13 +142,15 @@ package struct SessionInfo: Equatable, Sendable, Codable {
 package struct PartReadGrant: Equatable, Sendable, Codable {
   package var part: PartID
   package var path: String
+  package var place: FootagePlace
   package var key: Blob
   /// How many chunks are the part's: a disk that failed may have left more, that are in the next one.
   package var chunkCount: Int64
 
-  package init(part: PartID, path: String, key: Blob, chunkCount: Int64) {
+  package init(part: PartID, path: String, place: FootagePlace, key: Blob, chunkCount: Int64) {
     self.part = part
     self.path = path
+    self.place = place
     self.key = key
     self.chunkCount = chunkCount
   }
@@ -197,6 +199,7 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
   package var part: PartID
   package var recording: RecordingID
   package var path: String
+  package var place: FootagePlace
   package var state: String
   package var chunkCount: Int64
   package var chainHead: Blob
@@ -206,12 +209,14 @@ package struct PartIndexFacts: Equatable, Sendable, Codable {
   package var isContinued: Bool
 
   package init(
-    part: PartID, recording: RecordingID, path: String, state: String, chunkCount: Int64, chainHead: Blob,
+    part: PartID, recording: RecordingID, path: String, place: FootagePlace, state: String, chunkCount: Int64,
+    chainHead: Blob,
     file_bytes: Int64, media_bytes: Int64, isContinued: Bool
   ) {
     self.part = part
     self.recording = recording
     self.path = path
+    self.place = place
     self.state = state
     self.chunkCount = chunkCount
     self.chainHead = chainHead

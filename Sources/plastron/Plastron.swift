@@ -9,7 +9,8 @@ struct Plastron: AsyncParsableCommand {
     discussion: "The server side of body-worn cameras. `plastron serve` runs everything on one machine.",
     version: "0.1.0",
     subcommands: [
-      Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, Migrate.self, Prepare.self,
+      Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, ArchiveCommand.self, Migrate.self,
+      Prepare.self,
       Administer.self, AccreditCommand.self, APICommand.self, RetentionCommand.self, RightsCommand.self,
       JournalCommand.self, KeysCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
       FootageCommand.self, ErasureCommand.self,

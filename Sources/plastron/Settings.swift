@@ -2,6 +2,7 @@ import CommandRoom
 import Configuration
 import Foundation
 import Identity
+import ObjectStore
 import SystemPackage
 
 /// The configuration, parsed once into values that are valid.
@@ -50,6 +51,14 @@ struct Settings: Sendable {
   var oidcCAPath: String?
   /// Somebody has looked: the provider asks for a second factor itself.
   var oidcSecondFactorAtProvider: Bool
+  /// Object store for closed recordings; nil: disks only.
+  var objects: ObjectStoreLocation?
+  /// Files with the store's credentials: of the archive, which writes, and of the console, which reads.
+  var objectsCredentialsPath: String
+  var objectsReadCredentialsPath: String
+  var objectsCAPath: String?
+  /// Days after which a closed recording is moved.
+  var objectsAfter_days: Int
   /// Where checkpoints are copied to every minute; nil: nowhere.
   var publishFolder: String?
   /// A witness of the checkpoints (C2SP tlog-witness); nil: none.
@@ -68,6 +77,7 @@ struct Settings: Sendable {
   var keeperMemoryPath: String { dataFolder + "/keeper/memory" }
   var keeperForIngest: String { runFolder + "/for-ingest/keeper.sock" }
   var keeperForConsole: String { runFolder + "/for-console/keeper.sock" }
+  var keeperForArchive: String { runFolder + "/for-archive/keeper.sock" }
   var keeperForAdministrator: String { runFolder + "/for-administrator/keeper.sock" }
   var ingestForConsole: String { runFolder + "/live/ingest.sock" }
 
@@ -110,6 +120,13 @@ struct Settings: Sendable {
         forKey: "oidc.console", default: "https://localhost:\(try port(config, "console.port", 8443))"),
       oidcCAPath: config.string(forKey: "oidc.ca"),
       oidcSecondFactorAtProvider: config.string(forKey: "oidc.secondFactor") == "provider",
+      objects: try objects(config),
+      objectsCredentialsPath: config.string(forKey: "objects.credentials", default: data + "/keys/objects"),
+      objectsReadCredentialsPath: config.string(
+        forKey: "objects.readCredentials",
+        default: config.string(forKey: "objects.credentials", default: data + "/keys/objects")),
+      objectsCAPath: config.string(forKey: "objects.ca"),
+      objectsAfter_days: config.int(forKey: "objects.afterDays", default: 7),
       publishFolder: config.string(forKey: "journal.publish"),
       witnessURL: config.string(forKey: "journal.witness").flatMap { $0.isEmpty ? nil : $0 })
     guard data.hasPrefix("/") else { throw Invalid(description: "data.folder: \(data) is not an absolute path") }
@@ -139,6 +156,13 @@ struct Settings: Sendable {
     return ProviderSettings(
       issuer: issuer, clientID: oidcClientID, clientSecret: secret,
       redirect: oidcConsoleURL + "/api/v1/session/provider/return", certificateAuthorities: oidcCAPath)
+  }
+
+  private static func objects(_ config: ConfigReader) throws -> ObjectStoreLocation? {
+    guard let url = config.string(forKey: "objects.url"), !url.isEmpty else { return nil }
+    do throws(ObjectStoreError) {
+      return try ObjectStoreLocation(url: url, region: config.string(forKey: "objects.region", default: "us-east-1"))
+    } catch { throw Invalid(description: error.message) }
   }
 
   /// One of a few words; the first where nothing is said, an error for any other.

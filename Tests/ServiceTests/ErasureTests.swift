@@ -34,7 +34,7 @@ private struct DyingSteps: ErasureSteps {
   func due(on day: LocalDate, limit: Int) async throws -> [DuePart] { try await keeper.due(on: day, limit: limit) }
   func journalBegun(_ part: DuePart) async throws { try await step { try await keeper.journalBegun(part) } }
   func destroyKey(_ part: DuePart) async throws { try await step { try await keeper.destroyKey(part) } }
-  func deleteFile(_ part: DuePart) async throws { try await step { try await keeper.deleteFile(part) } }
+  func deleteFile(_ part: DuePart) async throws -> Bool { try await step { try await keeper.deleteFile(part) } }
   func journalCertificate(_ part: DuePart) async throws -> UInt64 {
     try await step { try await keeper.journalCertificate(part) }
   }

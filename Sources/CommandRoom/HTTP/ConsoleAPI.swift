@@ -23,6 +23,7 @@ struct ConsoleAPI: Sendable {
   let readings: Readings
   let settings: ConsoleSettings
   let provider: ProviderLogIn?
+  let footage: FootagePlaces
   let logger: Logger
 
   func router() -> Router<ConsoleContext> {

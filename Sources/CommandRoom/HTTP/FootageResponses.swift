@@ -1,4 +1,3 @@
-internal import Crypto
 internal import Doctrine
 internal import Extraction
 internal import Foundation
@@ -52,7 +51,7 @@ extension ConsoleAPI {
     let reading = readings.begin(viewing)
     guard await !hub.wasCut(viewing) else { throw Problem.unavailable("La consultation") }
     let recording = grant.recording
-    let master = try await survey(grant)
+    let master = try await footage.survey(grant)
     let omitted = master.altered.map { "\($0.part)/\($0.chunk)" }.joined(separator: " ")
     guard omitted.isEmpty || leavingOut else {
       logger.critical("an altered recording was asked for", metadata: ["recording": "\(recording)"])
@@ -87,45 +86,25 @@ extension ConsoleAPI {
       })
   }
 
-  /// Reads a recording once, on a thread of its own, before a byte of it is handed out.
-  private func survey(_ grant: ReadGrant) async throws -> MasterReader {
-    let parts = grant.masterParts(root: settings.footageRoot)
-    return try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global(qos: .userInitiated).async {
-        continuation.resume(with: Result { try MasterReader(parts) })
-      }
-    }
-  }
-
   func check(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     try Query(request).finish()
     guard case .indexFacts(let facts, let paths) = try await keeper.call(.indexFacts(token: try sessionToken(request)))
     else {
       throw Problem.fault
     }
-    let root = settings.footageRoot
+    let footage = self.footage
     return try Response.json(
       await withCheckedContinuation { continuation in
         DispatchQueue.global(qos: .utility).async {
           let parts = facts.map(IndexedPart.init)
-          let findings = parts.flatMap { FootageCheck.check($0, root: root) }
+          let findings = parts.flatMap { FootageCheck.check($0, open: footage.open) }
           continuation.resume(
             returning: CheckShape(
               checked: parts.count,
               findings: findings.map {
                 CheckShape.Finding(recording: $0.recording, part: $0.part, code: $0.code, sentence: $0.sentence)
-              }, strays: FootageCheck.strays(root: root, known: Set(paths))))
+              }, strays: FootageCheck.strays(root: footage.root, known: Set(paths))))
         }
       })
-  }
-}
-
-extension ReadGrant {
-  func masterParts(root: String) -> [MasterPart] {
-    parts.map {
-      MasterPart(
-        name: $0.part.rawValue, path: root + "/" + $0.path, key: SymmetricKey(data: $0.key.bytes),
-        chunkCount: $0.chunkCount)
-    }
   }
 }

@@ -200,10 +200,12 @@ package struct PartEntry: Equatable, Sendable, Codable {
   /// The day key that wraps it: the local day, or a hold's.
   package var keyName: String
   package var path: String
+  package var place: FootagePlace
 
   package init(
     id: PartID, recording: RecordingID, service: ServiceID, number: Int, localDay: LocalDate,
-    termDay: LocalDate, regime: String, regimeVersion: Int, wrappedKey: [UInt8], keyName: String, path: String
+    termDay: LocalDate, regime: String, regimeVersion: Int, wrappedKey: [UInt8], keyName: String, path: String,
+    place: FootagePlace = .disk
   ) {
     self.id = id
     self.recording = recording
@@ -216,6 +218,38 @@ package struct PartEntry: Equatable, Sendable, Codable {
     self.wrappedKey = wrappedKey
     self.keyName = keyName
     self.path = path
+    self.place = place
+  }
+}
+
+/// The kinds of place a closed master can lie in; what it is called there is the same in each.
+package enum FootagePlace: String, Sendable, Codable {
+  case disk
+  case object
+}
+
+/// What the index says of a part's file.
+package struct PartFacts: Equatable, Sendable {
+  package var progress: PartProgress
+  package var recording: RecordingID
+  package var path: String
+  package var place: FootagePlace
+  package var state: String
+  package var media_bytes: Int64
+  /// A disk failed under it: it ends at its count of chunks without a close, and another part goes on.
+  package var isContinued: Bool
+
+  package init(
+    progress: PartProgress, recording: RecordingID, path: String, place: FootagePlace, state: String,
+    media_bytes: Int64, isContinued: Bool
+  ) {
+    self.progress = progress
+    self.recording = recording
+    self.path = path
+    self.place = place
+    self.state = state
+    self.media_bytes = media_bytes
+    self.isContinued = isContinued
   }
 }
 

@@ -32,6 +32,7 @@ package enum Act: String, Sendable, Codable, CaseIterable {
   case withdrawErasure = "withdraw-erasure"
   case eraseAtTerm = "erase-at-term"
   case checkFootage = "check-footage"
+  case moveFootage = "move-footage"
   // Account to others
   case readRegister = "read-register"
   case readJournal = "read-journal"
@@ -68,6 +69,7 @@ package enum Act: String, Sendable, Codable, CaseIterable {
     case .withdrawErasure: "retirer une proposition d'effacement"
     case .eraseAtTerm: "effacer au terme"
     case .checkFootage: "contrôler les fichiers"
+    case .moveFootage: "déplacer un enregistrement clos vers le stockage objet"
     case .readRegister: "lire le registre"
     case .readJournal: "lire le journal"
     case .readReport: "lire le rapport annuel"

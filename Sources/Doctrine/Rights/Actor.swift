@@ -50,6 +50,8 @@ package enum Job: String, Sendable, Codable, CaseIterable {
   case sweeper
   /// Checks that what was recorded decodes.
   case decodeCheck = "decode-check"
+  /// Moves closed masters to the object store.
+  case archive
   /// A camera, by its passphrase or token: the wearer's own acts on their incident.
   case device
   /// Closes an incident whose camera stopped or was lost, when its time is over.

@@ -81,6 +81,7 @@ extension Job {
     switch self {
     case .sweeper: [.eraseAtTerm]
     case .decodeCheck: [.checkFootage]
+    case .archive: [.moveFootage]
     case .device: [.openIncident, .declareThreat, .closeIncident, .readDeviceState]
     case .deadline: [.closeIncident]
     case .localAdministrator: [.administerServer, .administerPeople, .enrolCamera, .issueCamera, .closeIncident]
@@ -90,7 +91,7 @@ extension Job {
   fileprivate func article(_ regime: Regime) -> String {
     switch self {
     case .sweeper: regime.articles.term
-    case .decodeCheck: regime.articles.after
+    case .decodeCheck, .archive: regime.articles.after
     case .device: regime.articles.recording
     case .deadline: regime.articles.recording
     case .localAdministrator: regime.articles.recording
@@ -106,7 +107,7 @@ extension Act {
     case .attachAgent: [.operator, .head]
     case .issueCamera: [.operator, .administrator]
     case .enrolCamera, .administerPeople: [.administrator]
-    case .administerServer, .eraseAtTerm, .openIncident, .readDeviceState: []
+    case .administerServer, .eraseAtTerm, .moveFootage, .openIncident, .readDeviceState: []
     case .readRefusals: [.operator, .auditor, .head, .administrator]
     case .accredit, .changeRegime, .releaseHold, .proposeErasure, .withdrawErasure, .handleRequest: [.head]
     case .justify: [.head, .reader]
@@ -135,6 +136,7 @@ extension Act {
     case .accredit, .administerPeople, .consult, .extract, .justify: regime.articles.access
     case .readRefusals, .readRegister, .readJournal, .readReport, .checkFootage: regime.articles.journal
     case .answerClosing: regime.articles.recording
+    case .moveFootage: regime.articles.after
     case .changeRegime, .linkProcedure, .placeHold, .releaseHold, .eraseAtTerm: regime.articles.term
     case .proposeErasure, .confirmErasure, .withdrawErasure, .handleRequest: regime.articles.rights
     }
@@ -225,6 +227,10 @@ private func condition(on act: Act, _ object: ActObject, _ basis: Basis, _ actor
   case (.eraseAtTerm, let phase) where phase != .due && phase != .ordered:
     return refusal(
       "not-due", articles.term, "le terme n'est pas venu, ou l'enregistrement est conservé. (Not due.)")
+  case (.moveFootage, let phase) where phase != .closed && phase != .held && phase != .heldPastTerm:
+    return refusal(
+      "not-closed", articles.after,
+      "seul un enregistrement clos, et dont le terme n'est pas venu, change de place. (Not closed.)")
   default: return purpose(act, object, basis)
   }
 }

@@ -186,6 +186,9 @@ extension Keeper {
     case "procedure.unlinked":
       guard let recording = text("recording"), let reference = text("reference") else { return false }
       try await store.unlink(RecordingID(recording), reference: reference)
+    case "footage.moved":
+      guard let part = text("part"), let place = text("place").flatMap(FootagePlace.init) else { return false }
+      try await store.setPlace(PartID(part), place)
     case "erasure.certificate":
       guard let part = text("part"), let recording = text("recording") else { return false }
       // Footage that came back with the register: nothing opens it any more, and it goes again.

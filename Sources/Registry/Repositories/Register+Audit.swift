@@ -5,19 +5,40 @@ import Postgres
 /// What the check and the console ask, and the journal's index.
 extension Register {
   /// What the index says of every part that is not erased.
-  package func nextFootageCheck(before time: UTCTime) async throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
-  )? {
+  package func nextFootageCheck(before time: UTCTime) async throws -> PartFacts? {
     try await pool.run { connection in
       try connection.query(
         """
-        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,
+        SELECT p.id, p.recording_id, p.path, p.place, p.state, p.chunk_count, p.chain_head, p.file_bytes,
           (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')) AS media_bytes,
           \(Self.continued)
         FROM recording_part p WHERE p.state = 'closed' AND p.path IS NOT NULL AND (p.checked_at IS NULL OR p.checked_at < at_us($1))
         ORDER BY p.checked_at NULLS FIRST, p.id LIMIT 1
         """, [time.sql]
       ).first.map(Self.partFacts)
+    }
+  }
+
+  package func nextToMove(recordedBy day: LocalDate, except skipped: [PartID]) async throws -> PartFacts? {
+    try await pool.run { connection in
+      try connection.query(
+        """
+        SELECT p.id, p.recording_id, p.path, p.place, p.state, p.chunk_count, p.chain_head, p.file_bytes, p.media_bytes,
+          \(Self.continued)
+        FROM recording_part p WHERE p.state = 'closed' AND p.place = 'disk' AND p.path IS NOT NULL AND p.finding IS NULL
+          AND p.local_day <= $1::date AND p.id <> ALL($2::uuid[])
+          AND EXISTS (SELECT 1 FROM recording r WHERE r.id = p.recording_id AND r.state = 'closed')
+        ORDER BY p.local_day, p.id LIMIT 1
+        """, [.text(day.description), .textArray(skipped.map(\.rawValue))]
+      ).first.map(Self.partFacts)
+    }
+  }
+
+  package func setPlace(_ part: PartID, _ place: FootagePlace) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE recording_part SET place = $2 WHERE id = $1 AND state = 'closed'",
+        [.text(part.rawValue), .text(place.rawValue)])
     }
   }
 
@@ -44,26 +65,21 @@ extension Register {
   private static let continued =
     "EXISTS (SELECT 1 FROM recording_part n WHERE n.recording_id = p.recording_id AND n.number = p.number + 1 AND n.local_day = p.local_day) AS continued"
 
-  private static func partFacts(_ row: Row) throws -> (
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
-  ) {
+  private static func partFacts(_ row: Row) throws -> PartFacts {
     let head = row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head")
-    return (
-      PartProgress(
+    return PartFacts(
+      progress: PartProgress(
         part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"), chainHead: head,
         file_bytes: try row.integer("file_bytes")), recording: RecordingID(try row.text("recording_id")),
-      path: try row.text("path"), state: try row.text("state"), media_bytes: try row.integer("media_bytes"),
-      isContinued: try row.bool("continued")
-    )
+      path: try row.text("path"), place: try row.place(), state: try row.text("state"),
+      media_bytes: try row.integer("media_bytes"), isContinued: try row.bool("continued"))
   }
 
-  package func partFacts(of services: [ServiceID]) async throws -> [(
-    PartProgress, recording: RecordingID, path: String, state: String, media_bytes: Int64, isContinued: Bool
-  )] {
+  package func partFacts(of services: [ServiceID]) async throws -> [PartFacts] {
     try await pool.run(isLong: true) { connection in
       try connection.query(
         """
-        SELECT p.id, p.recording_id, p.path, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes,
+        SELECT p.id, p.recording_id, p.path, p.place, p.state, p.chunk_count, p.chain_head, p.file_bytes,  coalesce(sum(s.media_bytes), 0) AS media_bytes,
           \(Self.continued)
         FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')
         WHERE p.state <> 'erased' AND p.path IS NOT NULL AND p.service_id = ANY($1::uuid[])

@@ -262,6 +262,6 @@ extension Register {
       service: ServiceID(try row.text("service_id")), number: Int(try row.integer("number")),
       localDay: try row.date("local_day"), termDay: try row.date("term_day"), regime: try row.text("regime"),
       regimeVersion: Int(try row.integer("regime_version")), wrappedKey: try row.bytes("wrapped_key"),
-      keyName: try row.text("key_name"), path: try row.text("path"))
+      keyName: try row.text("key_name"), path: try row.text("path"), place: try row.place())
   }
 }

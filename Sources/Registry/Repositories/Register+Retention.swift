@@ -6,12 +6,12 @@ extension Register {
   /// Parts whose term day has come and that nothing holds, oldest first; those already begun come first.
   package func dueParts(on day: LocalDate, limit: Int) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?,
-    chainHead: [UInt8], keyName: String?
+    place: FootagePlace, chainHead: [UInt8], keyName: String?
   )] {
     try await pool.run(isLong: true) { connection in
       try connection.query(
         """
-        SELECT id, recording_id, service_id, local_day, term_day, path, chain_head, key_name FROM recording_part p
+        SELECT id, recording_id, service_id, local_day, term_day, path, place, chain_head, key_name FROM recording_part p
         WHERE p.id IN (
             SELECT d.id FROM recording_part d WHERE d.term_day <= $1::date
             UNION ALL SELECT e.id FROM recording_part e WHERE e.state = 'erasing'
@@ -27,7 +27,8 @@ extension Register {
         (
           PartID(try row.text("id")), RecordingID(try row.text("recording_id")),
           ServiceID(try row.text("service_id")), try row.date("local_day"), try row.date("term_day"),
-          row.optionalText("path"), row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head"),
+          row.optionalText("path"), try row.place(),
+          row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head"),
           row.optionalText("key_name")
         )
       }

@@ -2,36 +2,26 @@ package import Crypto
 package import Footage
 internal import Glibc
 
-/// Reads a part's file from its start, chunk by chunk, checking the chain as it goes.
-package struct PartReader: ~Copyable {
-  private static let block_bytes = 1 << 20
-
-  private let descriptor: Int32
-  private let path: String
+/// Reads a part from its start, chunk by chunk, checking the chain as it goes.
+package struct PartReader {
+  private let source: any ByteSource
   private var scanner: PartScanner
+  private var offset = 0
   private var ended = false
 
-  package init(path: String, key: SymmetricKey?) throws(VaultError) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    self.path = path
+  package init(_ source: any ByteSource, key: SymmetricKey?) {
+    self.source = source
     scanner = PartScanner(key: key)
-    guard descriptor >= 0 else { throw VaultError.system("open", path) }
   }
+
+  package init(path: String, key: SymmetricKey?) throws(VaultError) { self.init(try DiskSource(path), key: key) }
 
   /// Goes on behind what is known of a file.
-  ///
-  /// - Throws: where the file is shorter than what is known of it.
-  init(path: String, after known: KnownPoint, of header: PartHeader, key: SymmetricKey?) throws(VaultError) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    self.path = path
+  init(_ source: any ByteSource, after known: KnownPoint, of header: PartHeader, key: SymmetricKey?) {
+    self.source = source
     scanner = PartScanner(after: known.chain, of: header, length: Int(known.length), key: key)
-    guard descriptor >= 0 else { throw VaultError.system("open", path) }
-    guard lseek(descriptor, 0, SEEK_END) >= off_t(known.length),
-      lseek(descriptor, off_t(known.length), SEEK_SET) == off_t(known.length)
-    else { throw VaultError("seek", path, "the file is shorter than \(known.length) bytes") }
+    offset = Int(known.length)
   }
-
-  deinit { if descriptor >= 0 { _ = close(descriptor) } }
 
   /// What has been established so far: header, chain, valid length, whether it is closed.
   package var state: PartScanner { scanner }
@@ -39,7 +29,8 @@ package struct PartReader: ~Copyable {
   /// The next chunks; nil at the end of the file.
   package mutating func next() throws -> [PartScanner.Item]? {
     while !ended {
-      let block = try Directories.readBlock(descriptor, path, Self.block_bytes)
+      let block = try source.read(at: offset, upTo: source.block_bytes)
+      offset += block.count
       if block.isEmpty {
         ended = true
         try scanner.checkHeldFailure()
@@ -71,10 +62,7 @@ package struct PartReader: ~Copyable {
 
   /// The header alone.
   package static func header(of path: String) throws -> PartHeader {
-    var reader = try PartReader(path: path, key: nil)
-    let bytes = try Directories.readBlock(
-      reader.descriptor, path, PartHeader.fixedLength + PartHeader.maximumFacts_bytes)
-    reader.ended = true
+    let bytes = try DiskSource(path).read(at: 0, upTo: PartHeader.fixedLength + PartHeader.maximumFacts_bytes)
     return try PartHeader.decode(bytes).header
   }
 }
@@ -128,10 +116,15 @@ package enum PartRecovery {
   private static func recover(
     _ path: String, part: String, key: SymmetricKey, behind known: KnownPoint?
   ) throws -> Recovered {
-    var reader =
-      if let known { try PartReader(path: path, after: known, of: try PartReader.header(of: path), key: key) } else {
-        try PartReader(path: path, key: key)
+    let source = try DiskSource(path)
+    var reader = PartReader(source, key: key)
+    if let known {
+      // A file that ends before what is known of it is read whole.
+      guard try known.length == 0 || !source.read(at: Int(known.length) - 1, upTo: 1).isEmpty else {
+        throw VaultError("read", path, "the file is shorter than \(known.length) bytes")
       }
+      reader = PartReader(source, after: known, of: try PartReader.header(of: path), key: key)
+    }
     var lastArrival = known?.lastArrival_us ?? 0
     var lastEpoch = known?.lastEpoch ?? 0
     var chunks: [CommittedChunk] = []
@@ -174,24 +167,17 @@ package enum PartRecovery {
   }
 }
 
-/// Reads single chunks of a part's file by their place.
-package struct ChunkFile: ~Copyable {
-  private let descriptor: Int32
-  private let path: String
+/// Reads single chunks of a part by their place.
+package struct ChunkFile {
+  private let source: any ByteSource
 
-  package init(path: String) throws(VaultError) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    self.path = path
-    guard descriptor >= 0 else { throw VaultError.system("open", path) }
-  }
-
-  deinit { if descriptor >= 0 { _ = close(descriptor) } }
+  package init(_ source: any ByteSource) { self.source = source }
 
   /// Offset of the next bytes that a chunk may begin with; nil where there are none before the end.
-  package borrowing func nextMagic(from start: Int) throws(VaultError) -> Int? {
+  package func nextMagic(from start: Int) throws(VaultError) -> Int? {
     var offset = start
     while true {
-      let window = try bytes(at: offset, upTo: 1 << 16)
+      let window = try source.read(at: offset, upTo: 1 << 16)
       guard window.count >= ChunkHeader.magic.count else { return nil }
       for index in 0...(window.count - ChunkHeader.magic.count)
       where window[index] == ChunkHeader.magic[0] && window[index...].starts(with: ChunkHeader.magic) {
@@ -202,36 +188,16 @@ package struct ChunkFile: ~Copyable {
   }
 
   /// The header at an offset; nil where there is none.
-  package borrowing func header(at offset: Int) throws(VaultError) -> ChunkHeader? {
-    let window = try bytes(at: offset, upTo: ChunkHeader.fixedLength + ChunkHeader.maximumMarks * 4)
+  package func header(at offset: Int) throws(VaultError) -> ChunkHeader? {
+    let window = try source.read(at: offset, upTo: ChunkHeader.fixedLength + ChunkHeader.maximumMarks * 4)
     return try? ChunkHeader.decode(window[...], fileOffset: offset)
   }
 
-  private borrowing func bytes(at offset: Int, upTo count: Int) throws(VaultError) -> [UInt8] {
-    var got = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      repeat { got = pread(descriptor, buffer.baseAddress, count, off_t(offset)) } while got < 0 && errno == EINTR
-      initialized = max(0, got)
-    }
-    guard got >= 0 else { throw VaultError.system("read", path) }
-    return bytes
-  }
-
   /// The ciphertext and tag of a chunk whose header is known.
-  package borrowing func sealed(_ header: ChunkHeader, at offset: Int) throws(VaultError) -> [UInt8] {
+  package func sealed(_ header: ChunkHeader, at offset: Int) throws(VaultError) -> [UInt8] {
     let length = Int(header.plaintextLength) + ChunkHeader.tagLength
-    let start = offset + header.chunkLength - length
-    var count = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, initialized in
-      while count < length {
-        let got = pread(descriptor, buffer.baseAddress.map { $0 + count }, length - count, off_t(start + count))
-        if got < 0, errno == EINTR { continue }
-        if got <= 0 { break }
-        count += got
-      }
-      initialized = count
-    }
-    guard count == length else { throw VaultError("read", path, "the file ends inside a chunk") }
+    let bytes = try source.read(at: offset + header.chunkLength - length, upTo: length)
+    guard bytes.count == length else { throw VaultError("read", source.name, "the file ends inside a chunk") }
     return bytes
   }
 }

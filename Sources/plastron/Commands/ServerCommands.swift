@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ObjectStore
 import Postgres
 import Registry
 
@@ -46,6 +47,30 @@ struct IngestCommand: AsyncParsableCommand {
     let settings = try await options.settings()
     try await RoleRunner.run(supervised: supervised, logger: logger) {
       try await IngestRole.run(settings, logger: logger)
+    }
+  }
+}
+
+struct ArchiveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "archive",
+    abstract: "Déplace les enregistrements clos vers le stockage objet (moves closed recordings to the object store).")
+  @OptionGroup var options: ConfigurationOption
+  @Flag(help: "Dit si le stockage convient, et finit (says whether the store can be used, and ends).") var check = false
+  @Flag(help: .hidden) var supervised = false
+
+  func run() async throws {
+    let logger = RoleRunner.logger("archive")
+    let settings = try await options.settings()
+    if check {
+      let store = try ArchiveRole.store(settings)
+      defer { store.stop() }
+      do throws(ObjectStoreError) { try store.checkBucket() } catch { throw Complaint(description: error.description) }
+      print("\(store.location.origin)/\(store.location.bucket): usable")
+      return
+    }
+    try await RoleRunner.run(supervised: supervised, logger: logger) {
+      try await ArchiveRole.run(settings, logger: logger)
     }
   }
 }

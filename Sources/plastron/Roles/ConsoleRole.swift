@@ -3,6 +3,7 @@ import CommandRoom
 import Doctrine
 import Foundation
 import Logging
+import ObjectStore
 import Seams
 
 /// Puts the console together.
@@ -11,12 +12,18 @@ enum ConsoleRole {
     let http = SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>.makeHTTPClient()
     let imaging = FileManager.default.isExecutableFile(atPath: settings.imagingProgram)
     if !imaging { logger.warning("no decode check: the imaging program is not there") }
+    let objects = try settings.objects.map { location in
+      try ObjectStore(
+        location, credentials: SignatureV4.Credentials(file: settings.objectsReadCredentialsPath),
+        authorities: settings.objectsCAPath)
+    }
+    defer { objects?.stop() }
     let console = ConsoleService(
       settings: .init(
         host: settings.consoleHost, port: settings.consolePort, deviceHost: settings.deviceHost,
         devicePort: settings.devicePort, metricsHost: settings.metricsHost, metricsPort: settings.metricsPort,
         certificatePath: settings.certificatePath,
-        keyPath: settings.certificateKeyPath, footageRoot: settings.footageFolder,
+        keyPath: settings.certificateKeyPath, footage: FootagePlaces(root: settings.footageFolder, objects: objects),
         imagingProgram: imaging ? settings.imagingProgram : nil, provider: try settings.provider(),
         witnessURL: settings.witnessURL),
       keeper: SeamClient(client: http, socketPath: settings.keeperForConsole, peer: "keeper"),

@@ -26,7 +26,9 @@ enum KeeperRole {
         description: "the keeper needs PLASTRON_DATABASE_URL; `plastron serve` gives it the embedded database")
     }
     // A folder a caller: who may enter it may call. The units give each its own group.
-    for socket in [settings.keeperForIngest, settings.keeperForConsole, settings.keeperForAdministrator] {
+    for socket in [
+      settings.keeperForIngest, settings.keeperForConsole, settings.keeperForArchive, settings.keeperForAdministrator,
+    ] {
       try Directories.make(Directories.parent(of: socket), mode: 0o750)
     }
     try Directories.make(Directories.parent(of: settings.keeperMemoryPath), mode: 0o700)
@@ -54,7 +56,8 @@ enum KeeperRole {
       settings: .init(
         node: node, nodeName: settings.nodeName, footageRoot: settings.footageFolder,
         secondFactorRequired: settings.secondFactorRequired,
-        clockIsSynchronised: synchronised, memoryPath: settings.keeperMemoryPath, openStore: openStore),
+        clockIsSynchronised: synchronised, memoryPath: settings.keeperMemoryPath,
+        moveAfter_days: settings.objects == nil ? nil : settings.objectsAfter_days, openStore: openStore),
       store: register,
       keys: try KeyRing(
         masterKeyPath: settings.masterKeyPath, folder: settings.dayKeysFolder, copy: settings.keysCopyFolder,
@@ -68,6 +71,9 @@ enum KeeperRole {
     let console = SeamServer<ConsoleCall, ConsoleReply, ConsoleNotice>(
       socketPath: settings.keeperForConsole, logger: logger,
       answer: { call, _ in try await keeper.answer(call) }, notices: { await keeper.consoleNotices() })
+    let archive = SeamServer<ArchiveCall, ArchiveReply, ArchiveNotice>(
+      socketPath: settings.keeperForArchive, logger: logger, answer: { call, _ in try await keeper.answer(call) },
+      notices: { AsyncStream { $0.finish() } })
     let administrator = SeamServer<AdminRequest, AdminReply, AdminNotice>(
       socketPath: settings.keeperForAdministrator, permissions: 0o600, logger: logger,
       answer: { try await keeper.answer($0, by: $1.name) }, notices: { AsyncStream { $0.finish() } })
@@ -80,6 +86,7 @@ enum KeeperRole {
       group.addTask { try await keeper.run() }
       group.addTask { try await ingest.run() }
       group.addTask { try await console.run() }
+      if settings.objects != nil { group.addTask { try await archive.run() } }
       group.addTask { try await administrator.run() }
       if let folder = settings.publishFolder {
         let publisher = CheckpointPublisher(journal: file.folder, target: folder, logger: logger)

@@ -47,7 +47,7 @@ final class Supervisor: Sendable {
     let keeping = database.map { database in Task { await database.keep() } }
     defer { keeping?.cancel() }
     await withTaskGroup(of: Void.self) { group in
-      for role in ["keeper", "ingest", "console"] {
+      for role in ["keeper", "ingest", "console"] + (settings.objects == nil ? [] : ["archive"]) {
         group.addTask { await self.keep(role, databaseURL: role == "keeper" ? secret : nil) }
       }
       // Ends when this task is cancelled.
