@@ -124,9 +124,10 @@ def test_a_large_master_goes_in_pieces(world, store):
     """More than one piece of 8 MiB: a multipart upload."""
     large = world.scratch / "large.ts"
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", str(world.clip), "-c", "copy", "-muxrate", "24M", "-f", "mpegts", str(large)], check=True)
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=4,noise=alls=100:allf=t", "-c:v",
+         "libx264", "-preset", "ultrafast", "-b:v", "14M", "-g", "25", "-pix_fmt", "yuv420p", "-f", "mpegts", str(large)], check=True)
     camera = world.new_camera()
-    run = world.record(camera, 14, "--from", str(large))
+    run = world.record(camera, 8, "--from", str(large))
     run.wait()
     row = world.closed(camera, 40)
     path = moved(world, store, row)

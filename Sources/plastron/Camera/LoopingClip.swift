@@ -12,6 +12,7 @@ struct LoopingClip {
   private var position = 0
   private var counters: [UInt16: UInt8] = [:]
   private let clocks: [Int64?]
+  private let firstClock: Int64
 
   /// - Parameter bytes: whole 188-byte packets with program clock references.
   init(_ bytes: [UInt8]) throws {
@@ -30,6 +31,7 @@ struct LoopingClip {
       throw Unusable(description: "the clip has no program clock")
     }
     self.clocks = clocks
+    firstClock = first
     // One clock interval more than from the first to the last, so that laps do not overlap.
     length_90k = last - first + max(3600, (last - first) / Int64(max(1, known.count - 1)))
   }
@@ -48,8 +50,7 @@ struct LoopingClip {
       if let clock = header.programClockReference { Self.setClock(&packet, Int64(clock) + shift) }
       if header.payloadUnitStart, header.hasPayload { Self.shiftStamps(&packet, at: header.payloadStart, by: shift) }
     }
-    let first = clocks.compactMap { $0 }.first ?? 0
-    let due = clocks[position].map { $0 - first + shift }
+    let due = clocks[position].map { $0 - firstClock + shift }
     position += 1
     if position == count {
       position = 0
