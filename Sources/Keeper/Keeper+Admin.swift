@@ -17,7 +17,7 @@ extension Keeper {
       let decision = may(actor, request.call.act, try object(of: request.call), at: clock())
       if case .refused(let refusal) = decision { throw Problem(refusal) }
       var facts = Self.facts(of: decision)
-      if request.call != .status {
+      if request.call != .status, request.call != .reindexProgress {
         facts["reason"] = .string(
           try words(request.reason ?? "", "Le motif (--reason, ou PLASTRON_REASON)", upTo: 300))
       }
@@ -118,6 +118,7 @@ extension Keeper {
         .modification, "service.created", author: author, service: service.id,
         who.merging([
           "name": .string(name), "regime": .string(regime.name), "act": .string(act),
+          "act_date": .string(date.description),
           "cameras": cameras.map { .integer(Int64($0)) } ?? .null,
         ]) { $1 })
       try await store.insert(service, at: now)
@@ -151,7 +152,10 @@ extension Keeper {
         rank: try words(rank, "Le grade", upTo: 100))
       try await scribe.write(
         .modification, "agent.created", author: author, service: owner.id,
-        who.merging(["agent": .string(agent.id.rawValue), "matricule": .string(matricule)]) { $1 })
+        who.merging([
+          "agent": .string(agent.id.rawValue), "matricule": .string(matricule), "name": .string(agent.name),
+          "rank": .string(agent.rank),
+        ]) { $1 })
       try await store.insert(agent)
       return .created(agent.id.rawValue)
     case .createAccount(let name, let agent, let password):
@@ -266,6 +270,9 @@ extension Keeper {
       try await scribe.write(.statement, "journal.rotation-asked", author: author, service: nil, who)
       try await scribe.rotateKey(by: author)
       return .done
+    case .reindexProgress:
+      return .reindexing(rebuilding ?? ReindexProgress(total: 0, done: 0, outcome: "no rebuilding was asked for"))
+    case .reindex: return try await reindex(by: author, who)
     case .rotateMasterKey: return try await rotateMasterKey(by: author, who)
     case .retireMasterKey: return try await retireMasterKey(by: author, who)
     case .purgeJournal:
@@ -379,7 +386,9 @@ extension Keeper {
 extension AdminCall {
   fileprivate var act: Act {
     switch self {
-    case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .rotateMasterKey, .retireMasterKey,
+    case .createService, .status, .sweep, .confirmClock, .rotateJournalKey, .reindex, .reindexProgress,
+      .rotateMasterKey,
+      .retireMasterKey,
       .purgeJournal,
       .seatHead,
       .accreditAdministrator, .authorise:

@@ -35,7 +35,9 @@ extension Keeper: ErasureSteps {
 
   private func pass(orderedOnly: Bool) async throws -> SweepReport {
     // Until database and files agree a hold may be missing.
-    guard !sweeper.isRunning, !isDatabaseUnopened, !scribe.hasLost else { throw Problem.unavailable("L'effaceur") }
+    guard !sweeper.isRunning, !isDatabaseUnopened, !scribe.hasLost, rebuilding.map({ $0.outcome != nil }) ?? true else {
+      throw Problem.unavailable("L'effaceur")
+    }
     sweeper.isRunning = true
     defer { sweeper.isRunning = false }
     let now = clock()

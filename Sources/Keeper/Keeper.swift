@@ -138,6 +138,8 @@ package actor Keeper {
   var isDatabaseAway = false
   /// Started from memory: the database has not been brought to where the files are.
   var isDatabaseUnopened = false
+  /// The rebuilding of the register that is under way, or was last.
+  var rebuilding: ReindexProgress?
   /// Why the object store is not used; nil where it is, or where there is none.
   var archiveProblem: String?
   /// Objects whose key is destroyed, and those that the archive has removed since.

@@ -111,6 +111,10 @@ package protocol KeeperStore: Sendable {
   func certificate(of part: PartID, recording: RecordingID, service: ServiceID) async throws -> UInt64?
   func keyIsNeeded(service: ServiceID, name: String, day: LocalDate) async throws -> Bool
   func eraseFacts(of part: PartID, recording: RecordingID, certificate: UInt64, at time: UTCTime) async throws
+  /// What an erasure left, where nothing of it is there any more: a no-op for a recording that is.
+  func enterErased(
+    _ part: PartID, recording: RecordingID, incident: IncidentID, service: ServiceID, chainHead: [UInt8],
+    certificate: UInt64, at time: UTCTime) async throws
   func dropIndex(until day: LocalDate) async throws -> Int
   func sweeperClock() async throws -> (sweptAt: UTCTime, stoppedSince: UTCTime?, reason: String?)?
   func setSweeperClock(_ sweptAt: UTCTime, stoppedSince: UTCTime?, reason: String?) async throws

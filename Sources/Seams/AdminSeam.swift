@@ -30,6 +30,9 @@ package enum AdminCall: Equatable, Sendable, Codable {
   case rotateMasterKey
   /// The old master key is gone from the file: it is forgotten.
   case retireMasterKey
+  /// Rebuilds the register from footage, journal and keys, where its database is new.
+  case reindex
+  case reindexProgress
   /// Purges journal bodies older than three years.
   case purgeJournal
 }
@@ -69,8 +72,23 @@ package enum AdminReply: Sendable, Codable {
   case status(WallState, JournalMark, sweeper: SweeperStatus)
   case swept(erased: Int, overdue: Int)
   case purged(entries: UInt64)
+  case reindexing(ReindexProgress)
   case resealed(dayKeys: Int, secrets: Int)
   case done
+}
+
+/// How far the rebuilding of the register is.
+package struct ReindexProgress: Equatable, Sendable, Codable {
+  package var total: Int
+  package var done: Int
+  /// What came of it, once it is over.
+  package var outcome: String?
+
+  package init(total: Int, done: Int, outcome: String?) {
+    self.total = total
+    self.done = done
+    self.outcome = outcome
+  }
 }
 
 package struct SweeperStatus: Equatable, Sendable, Codable {

@@ -16,33 +16,58 @@ internal import Vault
 // P6, P8, docs/design/durability.md.
 extension Keeper {
   struct Forwarded {
+    /// The register was lost whole: services and agents are made again too.
+    var isRebuild = false
     var entries = 0
     var parts = 0
+    /// Files whose key is destroyed: they were erased before, and are removed again.
+    var removed = 0
     /// Acts that only a person can do again, with how many.
     var left: [String: Int] = [:]
+    /// Incidents of recordings, as their openings say: what an erasure leaves hangs on them.
+    var incidents: [String: String] = [:]
 
     mutating func leave(_ act: String) { left[act, default: 0] += 1 }
   }
 
-  /// Brings the register forward from the journal's entries `first..<size`, and from the footage.
+  /// Brings the register forward from the journal's entries `first..<size`, and from the footage of their time.
   func bringForward(from first: UInt64) async throws {
-    let size = scribe.mark.size
-    guard first < size else { return }
+    guard first < scribe.mark.size, let oldest = try entry(at: first) else { return }
     var done = Forwarded()
-    var oldest: UTCTime?
+    let day = calendar.day(of: UTCTime(microseconds: oldest.time_us)).adding(days: -1)
+    try await follow(from: first, footage: try await unknownFootage(since: day), &done)
+    guard done.parts > 0 || !done.left.isEmpty else { return }
+    try await conclude("register.brought-forward", done)
+  }
+
+  /// Says what was done, and stops the sweeper where a person has to look first.
+  func conclude(_ act: String, _ done: Forwarded) async throws {
+    try await scribe.write(
+      .statement, act, author: "keeper", service: nil,
+      [
+        "entries": .integer(Int64(done.entries)), "parts": .integer(Int64(done.parts)),
+        "removed": .integer(Int64(done.removed)), "left": .object(done.left.mapValues { .integer(Int64($0)) }),
+      ])
+    logger.notice("register brought forward", metadata: ["entries": "\(done.entries)", "parts": "\(done.parts)"])
+    if !done.left.isEmpty { try await stopSweeper(behind: UInt64(done.entries), left: done.left) }
+  }
+
+  /// Follows the journal from an entry on, and brings in each master at its time: a term is that of the regime then, holds
+  /// and threats hang on what was there before them.
+  func follow(from first: UInt64, footage: [FoundPart], _ done: inout Forwarded) async throws {
+    let size = scribe.mark.size
+    var waiting = footage[...]
     for bundle in (first / 256)...((size - 1) / 256) {
       for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
         let position = bundle * 256 + UInt64(place)
         guard position >= first, position < size, let entry = JournalEntry(canonical: bytes) else { continue }
-        if oldest == nil {
-          oldest = UTCTime(microseconds: entry.time_us)
-          // Holds and threats hang on recordings: those come first.
-          done.parts = try await bringIn(
-            since: calendar.day(of: UTCTime(microseconds: entry.time_us)).adding(days: -1), &done)
+        while let part = waiting.first, part.created.microseconds <= entry.time_us {
+          try await bringIn(part, &done)
+          waiting.removeFirst()
         }
         done.entries += 1
         do {
-          if try await !apply(entry, position) { done.leave(entry.act) }
+          if try await !apply(entry, position, &done) { done.leave(entry.act) }
         } catch  where store.isTransient(error) {
           throw error
         } catch {
@@ -51,50 +76,60 @@ extension Keeper {
         }
       }
     }
-    guard done.parts > 0 || !done.left.isEmpty else { return }
-    try await scribe.write(
-      .statement, "register.brought-forward", author: "keeper", service: nil,
-      [
-        "entries": .integer(Int64(done.entries)), "parts": .integer(Int64(done.parts)),
-        "left": .object(done.left.mapValues { .integer(Int64($0)) }),
-      ])
-    logger.notice("register brought forward", metadata: ["entries": "\(done.entries)", "parts": "\(done.parts)"])
-    if !done.left.isEmpty { try await stopSweeper(behind: UInt64(done.entries), left: done.left) }
+    for part in waiting { try await bringIn(part, &done) }
+  }
+
+  private func entry(at position: UInt64) throws -> JournalEntry? {
+    let bundle = try scribe.folder.bundle(position / 256)
+    // A purged bundle begins with what is left of it.
+    return bundle.dropFirst(Int(position % 256)).lazy.compactMap { JournalEntry(canonical: $0) }.first
   }
 
   // MARK: Footage
 
-  /// Brings masters into the register that it does not know; returns how many.
-  private func bringIn(since day: LocalDate, _ done: inout Forwarded) async throws -> Int {
-    let open = Set(try await store.openParts().map(\.0.id))
-    var found: [FoundPart] = []
+  /// Masters of a day and after that the register does not know, or believes open though they are closed; oldest first.
+  func unknownFootage(since day: LocalDate) async throws -> [FoundPart] {
     let root = settings.footageRoot
-    FootageTree.walk(root) { path in
-      // By its folder first: a start does not open the files of six months.
-      let folders = path.split(separator: "/").dropLast().suffix(3).compactMap { Int($0) }
-      guard folders.count == 3, LocalDate(year: folders[0], month: folders[1], day: folders[2]) >= day else { return }
-      guard let header = try? PartReader.header(of: root + "/" + path) else { return }
-      let part = FoundPart(header, path: path, isClosed: PartReader.endsWithClose(root + "/" + path))
-      if part.localDay >= day { found.append(part) }
+    let found = await Self.onThread {
+      var found: [FoundPart] = []
+      FootageTree.walk(root) { path in
+        // By its folder first: a start does not open the files of six months.
+        let folders = path.split(separator: "/").dropLast().suffix(3).compactMap { Int($0) }
+        guard folders.count == 3, LocalDate(year: folders[0], month: folders[1], day: folders[2]) >= day else { return }
+        guard let header = try? PartReader.header(of: root + "/" + path) else { return }
+        let part = FoundPart(header, path: path, isClosed: PartReader.endsWithClose(root + "/" + path))
+        if part.localDay >= day { found.append(part) }
+      }
+      return found.sorted { $0.created < $1.created }
     }
-    var brought = 0
+    let open = Set(try await store.openParts().map(\.0.id))
+    var unknown: [FoundPart] = []
     for start in stride(from: 0, to: found.count, by: 1000) {
       let some = found[start..<min(start + 1000, found.count)]
       let known = try await store.known(among: some.map(\.part))
-      for part in some.sorted(by: { $0.created < $1.created })
-      where !known.contains(part.part) || part.isClosed && open.contains(part.part) {
-        do {
-          try await bringIn(part)
-          brought += 1
-        } catch  where store.isTransient(error) {
-          throw error
-        } catch {
-          logger.error("a master could not be brought in", metadata: ["part": "\(part.part)", "error": "\(error)"])
-          done.leave("footage")
-        }
-      }
+      unknown += some.filter { !known.contains($0.part) || $0.isClosed && open.contains($0.part) }
     }
-    return brought
+    return unknown
+  }
+
+  private func bringIn(_ part: FoundPart, _ done: inout Forwarded) async throws {
+    do {
+      if done.isRebuild {
+        guard try await !removeIfDestroyed(part) else {
+          done.removed += 1
+          return
+        }
+        try await makeService(of: part)
+      }
+      try await bringIn(part)
+      done.parts += 1
+    } catch  where store.isTransient(error) {
+      throw error
+    } catch {
+      logger.error("a master could not be brought in", metadata: ["part": "\(part.part)", "error": "\(error)"])
+      done.leave("footage")
+    }
+    rebuilding?.done += 1
   }
 
   private func bringIn(_ part: FoundPart) async throws {
@@ -118,7 +153,8 @@ extension Keeper {
   // MARK: Entries
 
   /// What an entry did to the register, done again; false where the journal does not carry enough for that.
-  private func apply(_ entry: JournalEntry, _ position: UInt64) async throws -> Bool {
+  private func apply(_ entry: JournalEntry, _ position: UInt64, _ done: inout Forwarded) async throws -> Bool {
+    if done.isRebuild, let applied = try await rebuild(from: entry, position, &done) { return applied }
     let facts = entry.facts
     func text(_ name: String) -> String? { facts[name]?.string }
     let at = UTCTime(microseconds: entry.time_us)
@@ -160,6 +196,8 @@ extension Keeper {
     case "regime.changed": return try await applyRegime(entry, service)
     case "camera.issued":
       guard let camera = text("camera"), let agent = text("agent") else { return false }
+      // Enrolling it again is among what is left to do.
+      guard cameras[CameraID(camera)] != nil || !done.isRebuild else { return true }
       let soon = at.adding(seconds: 1)
       if try await !store.wasIssued(CameraID(camera), to: AgentID(agent), at: soon) {
         try await store.issueCamera(CameraID(camera), issue: newID(), to: AgentID(agent), by: entry.author, at: at)

@@ -177,10 +177,7 @@ extension Keeper {
     guard let service = services[part.service] else { throw Problem.fault }
     let number = indexed.count + 1
     if try await store.facts(of: part.recording) == nil {
-      let facts = try Sealing.open(
-        part.sealedFacts.bytes, under: key, purpose: Sealing.factsPurpose,
-        subject: UUIDText.binary(part.part.rawValue) ?? [])
-      let named = try JSONDecoder().decode(FoundFacts.self, from: Data(facts))
+      let named = try foundFacts(of: part, key: key)
       let entry = IncidentEntry(
         id: part.incident, recording: part.recording, service: part.service, camera: CameraID(named.camera),
         agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
@@ -214,9 +211,19 @@ extension Keeper {
     return number
   }
 
-  private struct FoundFacts: Decodable {
+  /// What a part's header says, sealed, of who recorded it.
+  func foundFacts(of part: FoundPart, key: SymmetricKey) throws -> FoundFacts {
+    let facts = try Sealing.open(
+      part.sealedFacts.bytes, under: key, purpose: Sealing.factsPurpose,
+      subject: UUIDText.binary(part.part.rawValue) ?? [])
+    return try JSONDecoder().decode(FoundFacts.self, from: Data(facts))
+  }
+
+  struct FoundFacts: Decodable {
     var camera: String
     var agent: String
+    var regime: String?
+    var regimeVersion: Int?
     var reference: String?
     var activation: String?
   }

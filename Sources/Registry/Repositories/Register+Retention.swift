@@ -121,6 +121,30 @@ extension Register {
     }
   }
 
+  package func enterErased(
+    _ part: PartID, recording: RecordingID, incident: IncidentID, service: ServiceID, chainHead: [UInt8],
+    certificate: UInt64, at time: UTCTime
+  ) async throws {
+    let node = self.node
+    try await pool.transaction { connection in
+      try connection.query(
+        "INSERT INTO incident (id, service_id) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+        [.text(incident.rawValue), .text(service.rawValue)])
+      try connection.query(
+        "INSERT INTO recording (id, incident_id, service_id, node_id, state, erased_at, certificate) VALUES ($1, $2, $3, $4, 'erased', at_us($5), $6) ON CONFLICT (id) DO NOTHING",
+        [
+          .text(recording.rawValue), .text(incident.rawValue), .text(service.rawValue), .text(node), time.sql,
+          .text("journal:\(certificate)"),
+        ])
+      try connection.query(
+        "INSERT INTO erased_part (id, recording_id, service_id, chain_head, certificate) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        [
+          .text(part.rawValue), .text(recording.rawValue), .text(service.rawValue),
+          chainHead.count == 32 ? .bytes(chainHead) : .null, .integer(Int64(certificate)),
+        ])
+    }
+  }
+
   private static func eraseRecording(
     _ recording: RecordingID, certificate: UInt64, at time: UTCTime, _ connection: borrowing Connection
   ) throws {

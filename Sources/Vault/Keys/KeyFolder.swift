@@ -89,7 +89,8 @@ struct KeyFolder: Sendable {
   /// Whether a name is free: neither there nor removed.
   func mayMake(_ name: String) -> Bool { !isRemoved(name) && !names.contains(name) }
 
-  private func isRemoved(_ name: String) -> Bool {
+  /// Whether a name was there once and was removed.
+  func isRemoved(_ name: String) -> Bool {
     [path, copy].contains { folder in folder.map { access($0 + "/" + name + Self.mark, F_OK) == 0 } ?? false }
   }
 

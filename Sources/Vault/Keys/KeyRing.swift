@@ -89,6 +89,11 @@ package final class KeyRing: Sendable {
     }
   }
 
+  /// Whether a day key was there and was destroyed.
+  package func isDestroyed(service: String, day: String) -> Bool {
+    folder.isRemoved(Self.fileName(service, day, "key"))
+  }
+
   /// The services and days (or other names) whose keys are there.
   package func dayKeys() -> [(service: String, day: String)] {
     folder.names.compactMap { name in

@@ -71,6 +71,7 @@ enum AdministratorLink {
           "\(card.incident) \(card.camera) \(card.agent) threat=\(card.threat?.ground.rawValue ?? "none") watchers=\(card.watchers)"
         )
       }
+    case .reindexing(let progress): print(progress.outcome ?? "\(progress.done) of \(progress.total)")
     case .resealed(let dayKeys, let secrets): print("resealed: \(dayKeys) day keys, \(secrets) secrets of the register")
     case .done: print("ok")
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Doctrine
 import Foundation
+import Seams
 
 struct RegisterCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -96,7 +97,7 @@ struct IncidentCommand: AsyncParsableCommand {
 
 struct FootageCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "footage", abstract: "Enregistrements.", subcommands: [Export.self, Check.self])
+    commandName: "footage", abstract: "Enregistrements.", subcommands: [Export.self, Check.self, Reindex.self])
 
   struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -177,6 +178,33 @@ struct FootageCommand: AsyncParsableCommand {
         agrees = report.findings.isEmpty && report.strays.isEmpty
       }
       if !agrees { throw ExitCode(2) }
+    }
+  }
+
+  struct Reindex: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract:
+        "Reconstruit le registre à partir des fichiers, quand la base est perdue et neuve (rebuilds the register).",
+      discussion: """
+        Services, agents, enregistrements, conservations, procédures, régimes et effacements reviennent des enregistrements, du
+        journal et des clés. Caméras et comptes sont à refaire ; l'effaceur attend « plastron admin confirm-clock ».
+        (Cameras and accounts are to be made again.)
+        """)
+    @OptionGroup var options: ActOptions
+
+    func run() async throws {
+      var shown = ""
+      _ = try await AdministratorLink.call(options, .reindex)
+      while true {
+        guard case .reindexing(let progress) = try await AdministratorLink.call(options, .reindexProgress) else {
+          return
+        }
+        let line = progress.outcome ?? "\(progress.done) of \(progress.total)"
+        if line != shown { print(line) }
+        shown = line
+        if progress.outcome != nil { return }
+        try await Task.sleep(for: .seconds(1))
+      }
     }
   }
 }
