@@ -60,6 +60,8 @@ let package = Package(
     // The kernel's word for whether its clock is disciplined.
     .systemLibrary(name: "CTimex"),
     .systemLibrary(name: "CUring"),
+    // What the allocator keeps of what is freed.
+    .systemLibrary(name: "CMalloc"),
     .systemLibrary(name: "CFlush"),
 
     // Pure cores
@@ -124,7 +126,7 @@ let package = Package(
       dependencies: [
         "TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", "SRT", "Postgres", "Registry",
         "Vault", "Seams", "Ingest", "Relay", "Identity", "Retention", "Keeper", "CommandRoom", "ObjectStore", "Archive",
-        "CTimex", "CUring",
+        "CTimex", "CUring", "CMalloc",
         arguments, configuration, logging, lifecycle, crypto, certificates, asn1, httpClient, nioCore,
         nioHTTP1, nioSSL, hummingbird, .product(name: "SystemPackage", package: "swift-system"),
       ], swiftSettings: strict),

@@ -65,7 +65,13 @@ package struct ArchiveService: Sendable {
 
   private func isUsable() async throws -> Bool {
     let store = self.store
-    let refusal = await Self.onThread { Self.failure { try store.checkBucket() } }
+    let refusal = await Self.onThread {
+      Self.failure {
+        try store.checkBucket()
+        // What a stop left half sent.
+        try store.abortUploads(of: "")
+      }
+    }
     if let refusal { logger.critical("the object store is not used", metadata: ["reason": "\(refusal)"]) }
     _ = try await keeper.call(.checked(refusal: refusal))
     return refusal == nil
@@ -92,14 +98,14 @@ package struct ArchiveService: Sendable {
     let part =
       switch work {
       case .move(let facts): facts.part
-      case .erase(let part, _): part
+      case .erase(let part, _, _): part
       }
     let (store, root) = (self.store, footageRoot)
     let failure = await Self.onThread {
       Self.failure {
         switch work {
         case .move(let facts): try Self.move(facts, from: root, to: store)
-        case .erase(_, let path): try store.remove(path)
+        case .erase(_, let path, let location): try Self.erase(path, in: location, of: store)
         }
       }
     }
@@ -110,10 +116,19 @@ package struct ArchiveService: Sendable {
       return true
     }
     switch work {
-    case .move: _ = try await keeper.call(.moved(part))
+    case .move: _ = try await keeper.call(.moved(part, location: store.location.name))
     case .erase: _ = try await keeper.call(.erased(part))
     }
     return true
+  }
+
+  private static func erase(_ path: String, in location: String, of store: ObjectStore) throws {
+    // Not being in this store says nothing of another.
+    guard location.isEmpty || location == store.location.name else {
+      throw ObjectStoreError(.configuration, "\(path) lies in \(location), and objects.url is \(store.location.name)")
+    }
+    try store.abortUploads(of: path)
+    try store.remove(path)
   }
 
   private static func move(_ facts: PartIndexFacts, from root: String, to store: ObjectStore) throws {

@@ -1,6 +1,7 @@
 internal import Crypto
 internal import Doctrine
 internal import Extraction
+internal import Glibc
 package import ObjectStore
 internal import Seams
 internal import Vault
@@ -23,7 +24,12 @@ package struct FootagePlaces: Sendable {
 
   private func open(_ path: String, _ place: FootagePlace) throws -> any ByteSource {
     switch place {
-    case .disk: return try DiskSource(root + "/" + path)
+    case .disk:
+      do { return try DiskSource(root + "/" + path) } catch {
+        // Moved since it was asked for.
+        guard error.number == ENOENT, let objects else { throw error }
+        return try objects.source(path)
+      }
     case .object:
       guard let objects else {
         throw Problem.unavailable("Le stockage objet (objects.url)")

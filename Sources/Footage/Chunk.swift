@@ -149,10 +149,12 @@ package struct ChainState: Equatable, Sendable {
     self.head = head
   }
 
-  /// Seals `content` as the next chunk and moves the chain on.
+  /// Seals `content` as the next chunk, appends its bytes to `out`, and moves the chain on.
   ///
-  /// - Returns: the bytes to append to the file.
-  package mutating func seal(_ content: ChunkContent, key: SymmetricKey) throws -> [UInt8] {
+  /// One pass each of AES-GCM and of two SHA-256, one allocation of the chunk's size (the box), one copy (into `out`).
+  package mutating func seal(
+    _ content: ChunkContent, key: SymmetricKey, into out: inout [UInt8]
+  ) throws -> ChunkHeader {
     guard content.plaintext.count <= ChunkHeader.maximumPlaintext_bytes else {
       throw FootageError(
         .tooLarge, offset: 0,
@@ -168,10 +170,16 @@ package struct ChainState: Equatable, Sendable {
       marks: Array(content.marks.prefix(ChunkHeader.maximumMarks)))
     let associated = header.encoded
     let box = try AES.GCM.seal(content.plaintext, using: key, nonce: nonce, authenticating: associated)
-    let sealed = Array(box.ciphertext) + Array(box.tag)
-    head = ChainHash.chunk(header: associated, sealed: sealed, previous: head)
+    var hash = SHA256()
+    hash.update(data: box.ciphertext)
+    hash.update(data: box.tag)
+    head = ChainHash.chunk(header: associated, sealedHash: Array(hash.finalize()), previous: head)
     nextIndex += 1
-    return associated + sealed
+    out.reserveCapacity(out.count + header.chunkLength)
+    out += associated
+    out.append(contentsOf: box.ciphertext)
+    out.append(contentsOf: box.tag)
+    return header
   }
 
   /// Checks that a chunk is the next of the chain, without any key, and moves the chain on.

@@ -94,7 +94,11 @@ package enum ChainHash {
   package static func header(_ header: [UInt8]) -> [UInt8] { tagged("plastron/footage/v1/header", [header]) }
 
   package static func chunk(header: [UInt8], sealed: [UInt8], previous: [UInt8]) -> [UInt8] {
-    tagged("plastron/footage/v1/chunk", [header, Array(SHA256.hash(data: sealed)), previous])
+    chunk(header: header, sealedHash: Array(SHA256.hash(data: sealed)), previous: previous)
+  }
+
+  static func chunk(header: [UInt8], sealedHash: [UInt8], previous: [UInt8]) -> [UInt8] {
+    tagged("plastron/footage/v1/chunk", [header, sealedHash, previous])
   }
 }
 

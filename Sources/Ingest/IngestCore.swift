@@ -77,6 +77,8 @@ final class IngestCore {
   static let takeover_us: Int64 = 1_000_000
   static let linkTest_us: Int64 = 10_000_000
   static let slowTurn_us: Int64 = 250_000
+  /// A disk that hangs says so after minutes at the most.
+  static let remembered_us: Int64 = 600_000_000
 
   private let listener: SRTListener
   let table: AdmissionTable
@@ -88,6 +90,8 @@ final class IngestCore {
   let logger: Logger
   private var connections: [Int32: Connection] = [:]
   private var cameras: [CameraID: CameraState] = [:]
+  /// Recordings that were closed lately: a disk may yet fail to take their end.
+  private var ended: [(recording: OpenRecording, at: MonotonicTime)] = []
   private var lastSlowTurn = MonotonicTime(microseconds: 0)
   /// Whether the writer's line has room in this turn, and since when: while it has none nothing is read, and
   /// silence says nothing about a camera.
@@ -403,6 +407,7 @@ final class IngestCore {
 
   private func slowTurn(_ poll: borrowing SRTPoll, now: MonotonicTime, wall: UTCTime) {
     for refusal in table.drainRefusals() { spool.append(.refused(refusal)) }
+    ended.removeAll { now.since($0.at) >= Self.remembered_us }
     for connection in connections.values {
       if connection.isLinkTest {
         if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, poll, at: now) }
@@ -443,17 +448,49 @@ final class IngestCore {
   }
 
   /// The disk failed under a part: what it did not take, and all that comes, goes into another of the same day.
-  private func goOnElsewhere(_ part: PartID) {
-    guard let recording = cameras.values.lazy.compactMap(\.recording).first(where: { $0.current.part == part }),
-      let place = recording.upcoming.firstIndex(where: { $0.dayStart == recording.current.dayStart }),
-      let number = recording.machine.nextPart()
-    else {
+  private func goOnElsewhere(_ part: PartID, _ poll: borrowing SRTPoll, at now: MonotonicTime) {
+    if let (camera, state) = cameras.first(where: { $0.value.recording?.current.part == part }),
+      let recording = state.recording
+    {
+      if takeSpare(recording) {
+        openPart(recording, after: part)
+      } else {
+        // Disk after disk failed under it: nothing is left to write on, and that is said.
+        guard state.machine.closeRequested(recording.incident, at: now) else { return }
+        finish(state, camera, recording.incident, .storageFailed, by: nil, poll, at: now)
+        submit(.abandon(part: part.rawValue))
+        tellUnended(part)
+      }
+    } else if let recording = ended.first(where: { $0.recording.current.part == part })?.recording, takeSpare(recording)
+    {
+      // It was closed before the disk took its end.
+      openPart(recording, after: part)
+      if let closing = index.takeUnended(part) {
+        index.closesIncident(recording.current.part, closing)
+        submit(
+          .close(
+            part: recording.current.part.rawValue,
+            CloseNote.content(cause: closing.cause.rawValue, at: closing.at, epoch: recording.machine.epoch)))
+      }
+    } else {
       submit(.abandon(part: part.rawValue))
-      return
+      tellUnended(part)
     }
+  }
+
+  /// Goes over to the day's spare part; false where there is none left.
+  private func takeSpare(_ recording: OpenRecording) -> Bool {
+    guard let place = recording.upcoming.firstIndex(where: { $0.dayStart == recording.current.dayStart }) else {
+      return false
+    }
+    let number = recording.machine.nextPart() ?? recording.machine.part + 1
     recording.current = recording.upcoming.remove(at: place)
     recording.current.number = number
-    openPart(recording, after: part)
+    return true
+  }
+
+  private func tellUnended(_ part: PartID) {
+    if let closing = index.takeUnended(part) { spool.append(.incidentClosed(closing)) }
   }
 
   private func finish(
@@ -483,6 +520,7 @@ final class IngestCore {
       .close(
         part: recording.current.part.rawValue,
         CloseNote.content(cause: cause.rawValue, at: wall, epoch: recording.machine.epoch)))
+    ended.append((recording, now))
     state.recording = nil
   }
 
@@ -513,7 +551,7 @@ final class IngestCore {
       for state in cameras.values {
         if let known = state.recording, known.recording == recording { setLive(state, known, open) }
       }
-    case .goOnElsewhere(let part): goOnElsewhere(part)
+    case .goOnElsewhere(let part): goOnElsewhere(part, poll, at: now)
     case .allLiveEnds:
       for state in cameras.values {
         if let known = state.recording { setLive(state, known, false) }

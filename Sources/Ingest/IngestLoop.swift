@@ -94,7 +94,7 @@ package final class IngestLoop: Sendable {
 
   /// How the disks do; what is waiting is added by who knows.
   package func takeStatus() -> IngestStatus {
-    let (lag_us, counts, failing) = index.takeStatus()
+    let (lag_us, counts, failing) = index.takeStatus(oldest_us: writer.oldestUndurable_us)
     let (waiting, dropped) = spool.figures
     return IngestStatus(
       durabilityLag_ms: lag_us / 1000, durability: counts, waiting: waiting, dropped: dropped,

@@ -47,10 +47,15 @@ package struct IngestService: Sendable {
     defer { loop.stop() }
     // What a stop left open comes first: a directive for it must find it.
     let left = try await takeUpOpenParts()
-    let link = KeeperLink(client: keeper, table: table, spool: spool, loop: loop, logger: logger)
+    let (looks, look) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let link = KeeperLink(
+      client: keeper, table: table, spool: spool, loop: loop, logger: logger, lookAgain: { look.yield() })
     let linked = Task { await link.run() }
     defer { linked.cancel() }
-    let closing = Task { if let left { try await takeUpRest(left) } }
+    let closing = Task {
+      if let left { try await takeUpRest(left) }
+      for await _ in looks { try await takeUpRest(untaken()) }
+    }
     defer { closing.cancel() }
     let port: UInt16
     do {
@@ -88,14 +93,20 @@ package struct IngestService: Sendable {
       do throws(Problem) {
         let call = IngestCall.found(recent.parts, startedAt: startedAt, taken: nil)
         guard case .found(let answers, let isWhole) = try await keeper.call(call) else { continue }
-        for answer in answers { take(answer) }
-        return isWhole
-          ? nil : LeftParts(found: recent.parts, startedAt: startedAt, taken: answers.map(\.grant.part))
+        let taken = answers.filter { take($0) }.map(\.grant.part)
+        return isWhole ? nil : LeftParts(found: recent.parts, startedAt: startedAt, taken: taken)
       } catch {
         logger.warning("keeper away: open recordings wait", metadata: ["problem": "\(error.code)"])
         try await Task.sleep(for: KeeperLink.retry)
       }
     }
+  }
+
+  /// What is open on the disks and not being written here: the register was made anew.
+  private func untaken() -> LeftParts {
+    let now = clocks.wall()
+    let found = RecentParts.find(below: settings.footageRoot, at: now).parts
+    return LeftParts(found: found, startedAt: now, taken: found.map(\.part).filter { loop.isWriting($0) })
   }
 
   /// Once the database is back: what was left open is closed, what was closed is told.
@@ -105,7 +116,7 @@ package struct IngestService: Sendable {
       do throws(Problem) {
         let call = IngestCall.found(left.found, startedAt: left.startedAt, taken: left.taken)
         guard case .found(let answers, true) = try await keeper.call(call) else { continue }
-        for answer in answers where !loop.isWriting(answer.grant.part) { take(answer) }
+        for answer in answers where !loop.isWriting(answer.grant.part) { _ = take(answer) }
         return
       } catch {
         logger.debug("open parts wait for the database", metadata: ["problem": "\(error.code)"])
@@ -113,13 +124,16 @@ package struct IngestService: Sendable {
     }
   }
 
-  private func take(_ answer: FoundPartAnswer) {
+  /// Whether it was taken up, or told.
+  private func take(_ answer: FoundPartAnswer) -> Bool {
     do {
       try takeUp(answer)
+      return true
     } catch {
       logger.error("a part could not be taken up", metadata: ["part": "\(answer.grant.part)", "error": "\(error)"])
       // Its file cannot say more: the incident must not stay open for that.
       if let closing = answer.closing { spool.append(.incidentClosed(closed(answer, closing, at: clocks.wall()))) }
+      return false
     }
   }
 

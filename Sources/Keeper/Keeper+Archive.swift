@@ -3,6 +3,7 @@ internal import Foundation
 internal import Journal
 internal import Logging
 package import Seams
+internal import Vault
 
 /// Closed masters that lie in an object store: moved there, and erased there, by a process that has no keys.
 // STO-1, RET-4.
@@ -15,64 +16,78 @@ extension Keeper {
     case .checked(let refusal):
       archiveProblem = refusal
       publishWall()
-      return .done
     case .next: return .work(try await nextArchiveWork())
-    case .moved(let part):
-      try await moved(part)
-      return .done
+    case .moved(let part, let location): try await moved(part, to: location)
     case .erased(let part):
       objectsToErase[part] = nil
       erasedObjects.insert(part)
       // The sweeper has the certificates to write.
-      if objectsToErase.isEmpty { Task { try? await self.sweep(orderedOnly: true) } }
-      return .done
+      if objectsToErase.isEmpty { sweepsSoon = true }
     case .failed(let part, let reason):
       logger.error("the archive could not do its work", metadata: ["part": "\(part)", "reason": "\(reason)"])
       // The others are not held up by it.
       archiveSkips.insert(part)
-      objectsToErase[part] = nil
-      return .done
+      movingPaths[part] = nil
     case .found(let parts):
-      for part in parts {
-        if let known = try await store.part(part), known.place == .object {
-          try removeFiles(of: part, path: known.path)
-        }
-      }
-      return .done
+      // Each is read back from the store, or stored once more, before its file goes.
+      for part in parts where try await store.part(part)?.place == .object { archiveStranded.insert(part) }
     }
+    return .done
   }
 
   /// Erasures first: their term has come.
   private func nextArchiveWork() async throws -> ArchiveWork? {
-    if let (part, path) = objectsToErase.first { return .erase(part, path: path) }
-    guard let days = settings.moveAfter_days, !isDatabaseAway else { return nil }
     let now = monotonic()
     if now.since(archiveSkipsSince) > Self.skip_s * 1_000_000 {
       archiveSkipsSince = now
       archiveSkips.removeAll()
     }
-    let facts = try await store.nextToMove(
-      recordedBy: calendar.day(of: clock()).adding(days: -days), except: Array(archiveSkips))
-    guard let facts else { return nil }
-    let known = try await known(facts.recording)
-    guard case .granted = may(Actor(.archive), .moveFootage, try object(known), at: clock()) else { return nil }
-    return .move(Self.facts(facts))
+    if let (part, object) = objectsToErase.first(where: { !archiveSkips.contains($0.key) }) {
+      return .erase(part, path: object.path, location: object.location)
+    }
+    guard let days = settings.moveAfter_days, !isDatabaseAway else { return nil }
+    while let part = archiveStranded.popFirst() {
+      guard let facts = try await store.partFacts(of: part) else { continue }
+      movingPaths[part] = facts.path
+      return .move(Self.facts(facts))
+    }
+    let day = calendar.day(of: clock()).adding(days: -days)
+    while let facts = try await store.nextToMove(recordedBy: day, except: Array(archiveSkips)) {
+      let known = try await known(facts.recording)
+      guard case .granted = may(Actor(.archive), .moveFootage, try object(known), at: clock()) else {
+        archiveSkips.insert(facts.progress.part)
+        continue
+      }
+      movingPaths[facts.progress.part] = facts.path
+      return .move(Self.facts(facts))
+    }
+    return nil
   }
 
   /// The journal first, then the register, then the file.
-  private func moved(_ part: PartID) async throws {
-    guard let known = try await store.part(part) else { return }
+  private func moved(_ part: PartID, to location: String) async throws {
+    // Only what was handed out: nobody's word alone removes a file.
+    guard let path = movingPaths.removeValue(forKey: part) else {
+      throw Problem.badRequest("\(part) was not to be moved")
+    }
+    guard let known = try await store.part(part) else {
+      // Erased meanwhile: what was stored goes as well.
+      objectsToErase[part] = (path, location)
+      return
+    }
     if known.place == .disk {
       try await scribe.write(
         .modification, "footage.moved", author: "archive", service: known.service,
         [
           "recording": .string(known.recording.rawValue), "part": .string(part.rawValue),
-          "place": .string(FootagePlace.object.rawValue),
+          "place": .string(FootagePlace.object.rawValue), "location": .string(location),
         ])
-      try await store.setPlace(part, .object)
+      guard try await store.setPlace(part, .object, location: location) else {
+        objectsToErase[part] = (path, location)
+        return
+      }
     }
-    // A hold, or an erasure, that came meanwhile is the register's word.
-    guard try await store.part(part)?.place == .object else { return }
-    try removeFiles(of: part, path: known.path)
+    // The master alone: what a torn write left beside it is nowhere else.
+    try Directories.remove(settings.footageRoot + "/" + known.path)
   }
 }

@@ -1,4 +1,5 @@
 package import Doctrine
+internal import Glibc
 internal import Journal
 internal import Logging
 package import Retention
@@ -10,7 +11,8 @@ extension Keeper: ErasureSteps {
   /// What the last pass of the sweeper saw.
   struct SweeperState {
     var lastRun: UTCTime?
-    var lastMonotonic: MonotonicTime?
+    /// The first look of this process, or a person's: every later one is judged against it, so that small steps do not add up.
+    var anchor: SweepGate.Memory?
     var overdue = 0
     var stopped: String?
     var isRunning = false
@@ -53,29 +55,34 @@ extension Keeper: ErasureSteps {
       sweeper.overdue = report.overdue
       try await destroyLeftKeys(on: day)
       sweeper.lastRun = now
-      sweeper.lastMonotonic = monotonic()
       try await store.setSweeperClock(now, stoppedSince: nil, reason: nil)
       try await warn(now)
     }
     return report
   }
 
+  /// What the last pass before this start left.
+  func loadSweeper() async throws {
+    guard !sweeper.isLoaded else { return }
+    if let known = try await store.sweeperClock() {
+      sweeper.lastRun = known.sweptAt
+      sweeper.stopped = known.stoppedSince == nil ? nil : known.reason
+    }
+    sweeper.isLoaded = true
+  }
+
   // MET-3: a clock that jumped, or that nothing disciplines, stops the sweeper until a person has looked.
   private func clockHolds(_ now: UTCTime) async throws -> Bool {
-    if !sweeper.isLoaded {
-      if let known = try await store.sweeperClock() {
-        sweeper.lastRun = known.sweptAt
-        sweeper.stopped = known.stoppedSince == nil ? nil : known.reason
-      }
-      sweeper.isLoaded = true
-    }
-    let memory = sweeper.lastRun.map { SweepGate.Memory(wall: $0, monotonic: sweeper.lastMonotonic) }
+    try await loadSweeper()
+    let memory = sweeper.anchor ?? sweeper.lastRun.map { SweepGate.Memory(wall: $0, monotonic: nil) }
     let isConfirmed = sweeper.confirmedUntil.map { monotonic() < $0 } ?? false
     let isSynchronised = isConfirmed || settings.clockIsSynchronised()
     // After a start the system is given its time to synchronise before anybody is asked.
     if !isSynchronised, monotonic().since(startedAt) < Self.synchronisation_s * 1_000_000 { return false }
     switch SweepGate.judge(memory, wall: now, monotonic: monotonic(), isSynchronised: isSynchronised) {
-    case .go where sweeper.stopped == nil: return true
+    case .go where sweeper.stopped == nil:
+      if sweeper.anchor == nil { sweeper.anchor = SweepGate.Memory(wall: now, monotonic: monotonic()) }
+      return true
     case .go: return false
     case .stop(let reason):
       if sweeper.stopped == nil {
@@ -98,23 +105,30 @@ extension Keeper: ErasureSteps {
     let reason = String(
       "la base avait \(entries) entrées de retard sur le journal ; ramenées, sauf : \(acts). Refaites-les, puis confirmez (restored database: do these again)"
         .prefix(500))
+    try await stopSweeper(because: reason)
+  }
+
+  /// Durably: until a person has looked, whatever is restarted.
+  func stopSweeper(because reason: String) async throws {
     try await scribe.write(
       .statement, "sweeper.stopped", author: "sweeper", service: nil, ["reason": .string(reason)])
     sweeper.isLoaded = true
     sweeper.stopped = reason
     sweeper.lastRun = clock()
-    sweeper.lastMonotonic = monotonic()
     try await store.setSweeperClock(clock(), stoppedSince: clock(), reason: reason)
   }
 
   /// A person has looked at the clock: what it says now is true.
   func confirmClock(by author: String, _ who: [String: CanonicalJSON]) async throws {
+    guard rebuilding.map({ $0.outcome != nil }) ?? true else {
+      throw Problem.unavailable("Le registre (reconstruction)")
+    }
     try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, who)
     sweeper.isLoaded = true
     sweeper.stopped = nil
+    sweeper.anchor = SweepGate.Memory(wall: clock(), monotonic: monotonic())
     sweeper.confirmedUntil = monotonic().adding(seconds: Self.confirmation_s)
     sweeper.lastRun = clock()
-    sweeper.lastMonotonic = monotonic()
     try await store.setSweeperClock(clock(), stoppedSince: nil, reason: nil)
   }
 
@@ -142,7 +156,8 @@ extension Keeper: ErasureSteps {
 
   package func due(on day: LocalDate, limit: Int) async throws -> [DuePart] {
     var parts: [DuePart] = []
-    for row in try await store.dueParts(on: day, limit: limit) {
+    // What waits for the archive does not keep the others waiting.
+    for row in try await store.dueParts(on: day, limit: limit, except: Array(objectsToErase.keys)) {
       let order = try await store.legalErasure(of: row.recording).flatMap { $0.confirmedBy == nil ? nil : $0 }
       // RET-5, RET-6: the doctrine is asked before anything is lost, for each.
       var object = try object(in: row.service)
@@ -156,7 +171,8 @@ extension Keeper: ErasureSteps {
       parts.append(
         DuePart(
           part: row.part, recording: row.recording, service: row.service, localDay: row.localDay,
-          termDay: row.termDay, path: row.path, place: row.place, chainHead: row.chainHead, keyName: row.keyName,
+          termDay: row.termDay, path: row.path, place: row.place, location: row.location, chainHead: row.chainHead,
+          keyName: row.keyName,
           order: order))
     }
     return parts
@@ -174,7 +190,7 @@ extension Keeper: ErasureSteps {
       throw Problem(409, "held", "Conservé (Held)", "Une conservation a été placée entre-temps. (A hold was placed.)")
     }
     // Begun before a stop: its key's name is gone from the register, and may be either.
-    try keys.destroyDayKey(service: part.service.rawValue, day: Self.heldKeyName(part.part))
+    try await destroy(Self.heldKeyName(part.part), of: part.service)
     // A day's key goes when its term has come: until then it may wrap parts that nobody has told of yet.
     if Term(endDay: part.termDay).isDue(on: calendar.day(of: clock())) {
       try await destroyUnneededKey(service: part.service, day: part.localDay)
@@ -183,13 +199,24 @@ extension Keeper: ErasureSteps {
 
   private func destroyUnneededKey(service: ServiceID, day: LocalDate) async throws {
     if try await !store.keyIsNeeded(service: service, name: day.description, day: day) {
-      try keys.destroyDayKey(service: service.rawValue, day: day.description)
+      try await destroy(day.description, of: service)
     }
+  }
+
+  /// Destroys a key; that it happens is in the journal first.
+  private func destroy(_ name: String, of service: ServiceID) async throws {
+    guard keys.isThere(service: service.rawValue, day: name) else { return }
+    try await scribe.write(.erasure, "key.destroyed", author: "sweeper", service: service, ["key": .string(name)])
+    try keys.destroyDayKey(service: service.rawValue, day: name)
   }
 
   /// Day keys past their term that no part of the register needs, such as those whose parts the law had erased before.
   private func destroyLeftKeys(on today: LocalDate) async throws {
     for key in keys.dayKeys() {
+      // A held part's, which came back with an older copy of the keys.
+      if let part = Self.heldPart(key.day), try await store.isErased(part) {
+        try await destroy(key.day, of: ServiceID(key.service))
+      }
       guard let day = LocalDate(key.day), let service = services[ServiceID(key.service)],
         Term(recordedOn: day, under: service.regime).isDue(on: today)
       else { continue }
@@ -199,17 +226,25 @@ extension Keeper: ErasureSteps {
 
   package func deleteFile(_ part: DuePart) async throws -> Bool {
     guard let path = part.path else { return true }
-    try removeFiles(of: part.part, path: path)
-    guard part.place == .object, erasedObjects.remove(part.part) == nil else { return true }
+    do { try removeFiles(of: part.part, path: path) } catch {
+      // What lies in a store may have no folder here any more.
+      guard part.place == .object, error.number == ENOENT else { throw error }
+    }
+    // One that lies here may have been stored, and its move not told.
+    guard part.place == .object || settings.moveAfter_days != nil, erasedObjects.remove(part.part) == nil else {
+      return true
+    }
     // The key is gone already; the archive, which alone can reach the store, is asked for the rest.
-    objectsToErase[part.part] = path
+    objectsToErase[part.part] = (path, part.location ?? "")
     return false
   }
 
   /// A part's file, and whatever was set aside beside it.
-  func removeFiles(of part: PartID, path: String) throws {
+  ///
+  /// - Throws: where its day's folder is not there: the disk may be away, and would bring the file back.
+  func removeFiles(of part: PartID, path: String) throws(VaultError) {
     let folder = Directories.parent(of: settings.footageRoot + "/" + path)
-    for name in Directories.names(in: folder) where name.hasPrefix(part.rawValue) {
+    for name in try Directories.list(folder) where name.hasPrefix(part.rawValue) {
       try Directories.remove(folder + "/" + name)
     }
   }

@@ -91,6 +91,10 @@ extension Keeper {
 
   static func heldKeyName(_ part: PartID) -> String { "held-\(part.rawValue)" }
 
+  static func heldPart(_ name: String) -> PartID? {
+    name.hasPrefix("held-") && isID(String(name.dropFirst(5))) ? PartID(String(name.dropFirst(5))) : nil
+  }
+
   func releaseHold(_ person: Person, _ id: HoldID, _ reason: String) async throws -> DeskReply {
     guard Self.isID(id.rawValue), let (hold, isReleased) = try await store.hold(id) else {
       throw Problem.notFound("La conservation")

@@ -130,6 +130,12 @@ extension Keeper {
       if let incident = active.values.first(where: { $0.entry.recording == part.recording }) {
         incident.lastPart = max(incident.lastPart, part.number)
       }
+      if sweptDay(after: part.localDay) != nil, sweeper.stopped == nil {
+        try? await stopSweeper(
+          because:
+            "un enregistrement est daté du \(part.localDay), avant le dernier passage : l'horloge était fausse ; vérifiez-la (clock was wrong)"
+        )
+      }
       try await journalOnce(
         number, .collection, "part.opened", author: "ingest", service: part.service,
         [
@@ -208,12 +214,17 @@ extension Keeper {
     case .partOpened(let part):
       // The regime of now, read after the wait: a change meanwhile shortens this one too.
       guard let service = services[part.service] else { return }
-      try await store.open(entry(of: part, service))
+      var entry = entry(of: part, service)
+      if let swept = sweptDay(after: part.localDay) {
+        entry.termDay = Term(recordedOn: swept, under: service.regime).endDay
+      }
+      try await store.open(entry)
     case .segment(let segment): try await store.insert(IndexRows(segments: [segment]))
     case .gap(let gap): try await store.insert(IndexRows(gaps: [gap]))
     case .partClosed(let progress):
       try await store.close(progress)
-      try await completeIndex(progress)
+      // Rows that were dropped or lost are in the file: read beside, as the other cameras' news do not wait for it.
+      if try await !store.isIndexWhole(progress.part) { unwholeParts.append(progress) }
       partService[progress.part] = nil
     case .incidentClosed(let closed):
       var stored = closed
@@ -224,6 +235,13 @@ extension Keeper {
     case .refused(let refusal): try await store.insert(refusal)
     case .streamJoined, .streamLeft, .chainHeads, .linkTested, .streaming: break
     }
+  }
+
+  /// The day of the last pass of the sweeper, where a part that is opened now is dated before it: the clock is wrong, and a
+  /// term that began with it would end too soon (MET-3, RET-2).
+  private func sweptDay(after day: LocalDate) -> LocalDate? {
+    guard let swept = sweeper.lastRun.map({ calendar.day(of: $0) }), day < swept.adding(days: -1) else { return nil }
+    return swept
   }
 
   private static func fact(_ progress: PartProgress) -> CanonicalJSON {

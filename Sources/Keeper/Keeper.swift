@@ -138,14 +138,22 @@ package actor Keeper {
   var isDatabaseAway = false
   /// Started from memory: the database has not been brought to where the files are.
   var isDatabaseUnopened = false
+  /// Something that was begun can be gone on with: the sweeper does not wait its time.
+  var sweepsSoon = false
+  /// Parts that were closed with holes in their index, to be completed from their files.
+  var unwholeParts: [PartProgress] = []
   /// The rebuilding of the register that is under way, or was last.
   var rebuilding: ReindexProgress?
   /// Why the object store is not used; nil where it is, or where there is none.
   var archiveProblem: String?
   /// Objects whose key is destroyed, and those that the archive has removed since.
-  var objectsToErase: [PartID: String] = [:]
+  var objectsToErase: [PartID: (path: String, location: String)] = [:]
   var erasedObjects: Set<PartID> = []
-  /// Parts that could not be moved lately.
+  /// Paths of the parts that the archive was given to move.
+  var movingPaths: [PartID: String] = [:]
+  /// Parts of the store whose file is here all the same.
+  var archiveStranded: Set<PartID> = []
+  /// Parts that could not be moved, or erased, lately.
   var archiveSkips: Set<PartID> = []
   var archiveSkipsSince = MonotonicTime(microseconds: 0)
   /// Why a copy or the backup of the keys cannot be made; nil where all is well.
@@ -200,8 +208,10 @@ package actor Keeper {
       for camera in try await store.cameras() { cameras[camera.id] = camera }
     }
     for incident in try await activeInStore() { active[incident.entry.id] = incident }
+    try await loadSweeper()
     alteredParts = try await store.alteredParts()
     for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
+    unwholeParts = try await store.unwholeParts(since: calendar.day(of: clock()).adding(days: -Self.daysAhead))
     try await endViewings()
     try await scribe.write(
       .statement, "keeper.started", author: "keeper", service: nil, ["node": .string(settings.nodeName)])
@@ -239,10 +249,12 @@ package actor Keeper {
     let indexing = Task { await scribe.bringIndexAlong(store) }
     let sweeping = Task { await self.keepSweeping() }
     let following = Task { await self.keepFollowing() }
+    let rebuilding = Task { await self.keepRebuilding() }
     defer {
       indexing.cancel()
       sweeping.cancel()
       following.cancel()
+      rebuilding.cancel()
     }
     var turns = 0
     while !Task.isCancelled {
@@ -264,14 +276,16 @@ package actor Keeper {
   }
 
   /// Between two passes of the sweeper.
-  static let sweepInterval: Duration = .seconds(600)
+  static let sweepInterval_s: Int64 = 600
 
   private func keepSweeping() async {
     while !Task.isCancelled {
+      sweepsSoon = false
       do { _ = try await sweep() } catch {
         logger.error("the sweeper could not run", metadata: ["error": "\(error)"])
       }
-      try? await Task.sleep(for: Self.sweepInterval)
+      let next = monotonic().adding(seconds: Self.sweepInterval_s)
+      while !sweepsSoon, monotonic() < next, !Task.isCancelled { try? await Task.sleep(for: .seconds(1)) }
     }
   }
 

@@ -72,6 +72,14 @@ package protocol KeeperStore: Sendable {
   func insert(_ rows: IndexRows) async throws
   func indexedUpTo(_ part: PartID) async throws -> (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)?
   func isIndexWhole(_ part: PartID) async throws -> Bool
+  /// Closed parts of a day and after of which chunks are in no row.
+  func unwholeParts(since day: LocalDate) async throws -> [PartProgress]
+  /// Which of these incidents the register has as closed.
+  func closedIncidents(among incidents: [IncidentID]) async throws -> Set<IncidentID>
+  /// Whether a part was erased, and a certificate is in the register.
+  func isErased(_ part: PartID) async throws -> Bool
+  /// Parts of the register, erased ones too: none in a new one.
+  func hasParts() async throws -> Bool
   func replaceIndex(of progress: PartProgress, with rows: IndexRows) async throws
   func close(_ part: PartProgress) async throws
   func parts(of recording: RecordingID) async throws -> [(PartEntry, state: String, chunkCount: Int64)]
@@ -95,15 +103,17 @@ package protocol KeeperStore: Sendable {
   func nextFootageCheck(before time: UTCTime) async throws -> PartFacts?
   /// The oldest closed part that lies on a disk and was recorded by a day.
   func nextToMove(recordedBy day: LocalDate, except skipped: [PartID]) async throws -> PartFacts?
-  func setPlace(_ part: PartID, _ place: FootagePlace) async throws
+  func partFacts(of part: PartID) async throws -> PartFacts?
+  /// False where there is no such closed part.
+  func setPlace(_ part: PartID, _ place: FootagePlace, location: String?) async throws -> Bool
   /// Returns the part's recording and service; nil where it is gone.
   func setChecked(_ part: PartID, finding: String?, at time: UTCTime) async throws -> (
     recording: RecordingID, service: ServiceID
   )?
   func alteredParts() async throws -> Int
-  func dueParts(on day: LocalDate, limit: Int) async throws -> [(
+  func dueParts(on day: LocalDate, limit: Int, except waiting: [PartID]) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, place: FootagePlace, chainHead: [UInt8], keyName: String?
+    path: String?, place: FootagePlace, location: String?, chainHead: [UInt8], keyName: String?
   )]
   func planned(until day: LocalDate, services: [ServiceID], limit: Int) async throws -> [PlannedErasure]
   func beginErasure(of part: PartID) async throws -> Bool

@@ -50,6 +50,21 @@ extension ObjectStore {
     }
   }
 
+  /// Ends unfinished uploads of keys that begin so: their pieces are kept, and paid for, until somebody does.
+  package func abortUploads(of key: String) throws(ObjectStoreError) {
+    let listed = try send(Call(method: .GET, query: [("prefix", location.prefix + key), ("uploads", "")]))
+    for upload in XMLText(listed.body).all("Upload") {
+      let text = XMLText(Array(upload.utf8))
+      guard let name = text.first("Key"), let id = text.first("UploadId"), name.hasPrefix(location.prefix) else {
+        continue
+      }
+      let own = String(name.dropFirst(location.prefix.count))
+      do throws(ObjectStoreError) {
+        _ = try send(Call(method: .DELETE, key: own, query: [("uploadId", id)]))
+      } catch { guard error.code == .notFound else { throw error } }
+    }
+  }
+
   private func piece(_ source: any ByteSource, _ range: Range<Int>) throws -> [UInt8] {
     let bytes = try source.read(at: range.lowerBound, upTo: range.count)
     guard bytes.count == range.count else {

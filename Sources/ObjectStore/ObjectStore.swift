@@ -170,6 +170,10 @@ struct XMLText {
 
   init(_ body: [UInt8]) { text = String(decoding: body, as: UTF8.self) }
 
+  func all(_ name: String) -> [String] {
+    text.components(separatedBy: "<\(name)>").dropFirst().compactMap { $0.components(separatedBy: "</\(name)>").first }
+  }
+
   func first(_ name: String) -> String? {
     guard let start = text.range(of: "<\(name)>"),
       let end = text.range(of: "</\(name)>", range: start.upperBound..<text.endIndex)

@@ -10,6 +10,9 @@ package struct ObjectStoreLocation: Equatable, Sendable {
   package var prefix: String
   package var region: String
 
+  /// What it is called in register and journal.
+  package var name: String { "\(origin)/\(bucket)/\(prefix)" }
+
   /// - Throws: where it is no such URL, or one in clear to another machine (LIVE-9).
   package init(url text: String, region: String) throws(ObjectStoreError) {
     guard let url = URLComponents(string: text), let scheme = url.scheme, let host = url.host, url.query == nil,

@@ -22,9 +22,12 @@ extension Connection {
   package borrowing func pipeline(_ statements: [Statement]) throws(DatabaseError) {
     precondition(statements.count <= Self.maximumPipelined)
     guard !statements.isEmpty else { return }
-    guard PQenterPipelineMode(handle) == 1 else { throw lost() }
+    // Not blocking: a database that stops reading is noticed in time, as one that does not answer.
+    guard PQsetnonblocking(handle, 1) == 0, PQenterPipelineMode(handle) == 1 else { throw lost() }
+    defer { _ = PQsetnonblocking(handle, 0) }
     for statement in statements { try send(statement.sql, statement.parameters) }
     guard PQpipelineSync(handle) == 1 else { throw lost() }
+    try flush()
     var failure: DatabaseError?
     for _ in statements {
       // Each statement has one result and an end; the pipeline's own comes last.

@@ -68,19 +68,35 @@ package struct Connection: ~Copyable {
   borrowing func awaitAnswer() throws(DatabaseError) {
     guard patience.limit_ms >= 0 else { return }
     var left_ms = patience.limit_ms
-    while PQisBusy(handle) == 1 {
-      var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-      let begun = DispatchTime.now().uptimeNanoseconds
-      let ready = poll(&descriptor, 1, left_ms)
-      left_ms -= Int32((DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000)
-      if ready == 0 || left_ms <= 0 {
-        // Its answer may come yet and must not be taken for another's.
-        shutdown(PQsocket(handle), Int32(SHUT_RDWR))
-        _ = PQconsumeInput(handle)
-        throw DatabaseError(.connectionLost, "no answer within \(patience.limit_ms) ms")
+    while PQisBusy(handle) == 1 { try wait(for: POLLIN, &left_ms) }
+  }
+
+  /// Sends what is still to be sent, reading what comes meanwhile.
+  borrowing func flush() throws(DatabaseError) {
+    var left_ms = patience.limit_ms < 0 ? Int32.max : patience.limit_ms
+    while true {
+      switch PQflush(handle) {
+      case 0: return
+      case 1: try wait(for: POLLIN | POLLOUT, &left_ms)
+      default: throw lost()
       }
-      guard PQconsumeInput(handle) == 1 else { throw lost() }
     }
+  }
+
+  private borrowing func wait(for events: Int32, _ left_ms: inout Int32) throws(DatabaseError) {
+    var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+    let begun = DispatchTime.now().uptimeNanoseconds
+    let ready = poll(&descriptor, 1, left_ms)
+    left_ms -= Int32(clamping: (DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000)
+    if ready == 0 || left_ms <= 0 {
+      // Its answer may come yet and must not be taken for another's.
+      shutdown(PQsocket(handle), Int32(SHUT_RDWR))
+      _ = PQconsumeInput(handle)
+      throw DatabaseError(.connectionLost, "no answer within \(patience.limit_ms) ms")
+    }
+    guard
+      descriptor.revents & Int16(POLLOUT) != 0 && descriptor.revents & Int16(POLLIN) == 0 || PQconsumeInput(handle) == 1
+    else { throw lost() }
   }
 
   /// Runs a script of several statements without parameters: migrations only.

@@ -9,6 +9,14 @@ package import Postgres
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
   package static let version = 5
+  /// SHA-256 of the migrations of this build: a folder that was tampered with is not run under the owner's role.
+  package static let checksums = [
+    "ca4eef982e4d40144b27e2cfc42dd0b74eb7a8cf8142a16431cd43b936a5cccf",
+    "393ed083c5f11ad91e2c6cdd0fbe4b6eaebabd87d6816779fb601a0410c78c4f",
+    "cea71cfe300f1b17a0d21a06ccc8fe82d69983b00dabdc32fd9a3bbff2d3ff95",
+    "fcbb363dbcd9a29094357a108f6f0a01681b2044959f4294bc6abc6acbe712c3",
+    "4935666586a23dadf66cf96b7e19c239cf88cc386cca1a053ed001e8a3ba69fa",
+  ]
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E
 
@@ -27,9 +35,14 @@ package struct Migrator: Sendable {
   private let migrations: [Migration]
 
   /// - Parameter folder: holds `NNNN_name.sql`, numbered without a hole from 1.
-  package init(pool: Pool, folder: String) throws {
+  ///
+  /// - Parameter checksums: what they must be; nil: any.
+  package init(pool: Pool, folder: String, checksums: [String]? = Self.checksums) throws {
     self.pool = pool
     migrations = try Self.load(folder)
+    guard checksums == nil || migrations.map(\.checksum) == checksums else {
+      throw Failure(description: "migrations: \(folder) does not hold the migrations of this build")
+    }
   }
 
   package static func load(_ folder: String) throws -> [Migration] {

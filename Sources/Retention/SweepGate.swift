@@ -5,9 +5,11 @@ package import Doctrine
 /// Erasing is for ever: a clock that jumped, or that nothing disciplines, stops the sweeper until a person has looked.
 // MET-3, P6.
 package enum SweepGate {
-  /// A larger step between what the wall clock and the monotonic clock say is a jump. Below it no term day is passed
-  /// that would not be passed anyway by the next evening.
-  package static let jump_s: Int64 = 36 * 3600
+  /// A larger step between what the wall clock and the monotonic clock say is a jump.
+  package static let jump_s: Int64 = 3600
+  /// After a restart nothing says how long it took: a longer absence is looked at by a person. Below it no term day is
+  /// passed that would not be passed anyway by the next evening.
+  package static let absence_s: Int64 = 36 * 3600
 
   /// What was known at the last look.
   package struct Memory: Equatable, Sendable {
@@ -37,10 +39,9 @@ package enum SweepGate {
     }
     guard let memory else { return .go }
     let passed_s = (wall.microseconds - memory.wall.microseconds) / 1_000_000
-    // After a restart nothing says how long it took: any long absence is looked at by a person.
     let expected_s = memory.monotonic.map { monotonic.since($0) / 1_000_000 } ?? 0
     let jump_s = passed_s - expected_s
-    guard abs(jump_s) <= Self.jump_s else {
+    guard abs(jump_s) <= (memory.monotonic == nil ? Self.absence_s : Self.jump_s) else {
       return .stop(
         reason:
           "l'horloge a sauté de \(jump_s / 3600) h depuis le dernier passage : vérifiez l'heure, puis confirmez-la (clock jumped)"

@@ -10,6 +10,8 @@ package struct DuePart: Equatable, Sendable {
   package var termDay: LocalDate
   package var path: String?
   package var place: FootagePlace
+  /// The object store it lies in; nil where it lies on a disk.
+  package var location: String?
   package var chainHead: [UInt8]
   /// The key that wraps it; nil where it is destroyed already.
   package var keyName: String?
@@ -18,7 +20,8 @@ package struct DuePart: Equatable, Sendable {
 
   package init(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate,
-    path: String?, place: FootagePlace, chainHead: [UInt8], keyName: String?, order: LegalErasureEntry?
+    path: String?, place: FootagePlace, location: String?, chainHead: [UInt8], keyName: String?,
+    order: LegalErasureEntry?
   ) {
     self.part = part
     self.recording = recording
@@ -27,6 +30,7 @@ package struct DuePart: Equatable, Sendable {
     self.termDay = termDay
     self.path = path
     self.place = place
+    self.location = location
     self.chainHead = chainHead
     self.keyName = keyName
     self.order = order

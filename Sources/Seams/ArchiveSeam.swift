@@ -5,7 +5,9 @@ package enum ArchiveWork: Equatable, Sendable, Codable {
   /// Stores the file of a closed part, reads it back, and says so.
   case move(PartIndexFacts)
   /// Removes an object whose key is destroyed.
-  case erase(PartID, path: String)
+  ///
+  /// `location` names the store it was moved to; empty where it may be in this one.
+  case erase(PartID, path: String, location: String)
 }
 
 /// From the archive, which moves closed masters to an object store. It holds no key and decides nothing.
@@ -14,11 +16,11 @@ package enum ArchiveCall: Equatable, Sendable, Codable {
   case checked(refusal: String?)
   case next
   /// The object is there whole: its chain was read back and ends as the index says.
-  case moved(PartID)
+  case moved(PartID, location: String)
   case erased(PartID)
   /// It could not be done; the part stays where it is.
   case failed(PartID, reason: String)
-  /// Masters found on this machine's disks: what lies in the store already is removed here.
+  /// Masters found on this machine's disks: what lies in the store already is given back as work, to be read there first.
   case found([PartID])
 }
 

@@ -74,6 +74,8 @@ package enum IngestDirective: Equatable, Sendable, Codable {
   case closeIncident(IncidentID, cause: ClosingCause, by: String)
   /// Whether the ordered bytes of a recording may go to the console now.
   case live(RecordingID, open: Bool)
+  /// The register was made anew: files that a stop left open are to be asked about once more.
+  case lookAgain
   case heartbeat
 }
 

@@ -18,7 +18,8 @@ struct KeyRingTests {
 
   private func files(_ folder: Folder) -> [String] {
     ["days", "copy", "backup/days"].flatMap { place in
-      Directories.names(in: folder.path + "/" + place).filter { !$0.hasSuffix(".gone") }.map { "\(place)/\($0)" }
+      Directories.names(in: folder.path + "/" + place).filter { $0.hasSuffix(".key") || $0.hasSuffix(".wrapped") }
+        .map { "\(place)/\($0)" }
     }
   }
 
@@ -64,9 +65,13 @@ struct KeyRingTests {
     try Directories.replace(folder.path + "/copy", with: [1])
     _ = try ring.newPartKey(service: "s", day: "d", part: part)
     #expect(throws: VaultError.self) { try ring.mendCopies() }
+    // Set up anew by whoever mounts it: the mark of a folder that was set up is there.
     try Directories.remove(folder.path + "/copy")
+    #expect(throws: VaultError.self) { try ring.mendCopies() }
+    try Directories.make(folder.path + "/copy")
+    try Directories.replace(folder.path + "/copy/.plastron-keys", with: [])
     try ring.mendCopies()
-    #expect(Directories.names(in: folder.path + "/copy") == ["d_s.key"])
+    #expect(files(folder) == ["days/d_s.key", "copy/d_s.key"])
   }
 
   // P6: a copy that was away while a key was destroyed does not bring it back.
@@ -75,16 +80,60 @@ struct KeyRingTests {
     let ring = try ring(folder)
     let (_, wrapped) = try ring.newPartKey(service: "s", day: "d", part: part)
     try Directories.rename(folder.path + "/copy", to: folder.path + "/away")
-    #expect(throws: VaultError.self) { try ring.destroyDayKey(service: "s", day: "d") }
+    // A mount point without its disk is not the copy.
     try Directories.make(folder.path + "/copy")
-    try ring.destroyDayKey(service: "s", day: "d")
+    #expect(throws: VaultError.self) { try ring.destroyDayKey(service: "s", day: "d") }
+    // What can be reached is destroyed all the same.
+    #expect(files(folder) == [] && Directories.names(in: folder.path + "/copy") == [])
     try FileManager.default.removeItem(atPath: folder.path + "/copy")
     try Directories.rename(folder.path + "/away", to: folder.path + "/copy")
+    #expect(files(folder) == ["copy/d_s.key"])
     let later = try self.ring(folder)
     #expect(throws: (any Error).self) { try later.openPartKey(wrapped, service: "s", day: "d", part: part) }
     #expect(throws: (any Error).self) { try later.newPartKey(service: "s", day: "d", part: part) }
     try later.mendCopies()
     #expect(files(folder) == [])
+  }
+
+  // Nobody but the server says that a key is gone: an empty file beside it destroys nothing.
+  @Test func aMarkThatTheServerDidNotMakeIsNamedAndDestroysNothing() throws {
+    let folder = try Folder()
+    let ring = try ring(folder)
+    let (key, wrapped) = try ring.newPartKey(service: "s", day: "d", part: part)
+    try ring.destroyDayKey(service: "s", day: "other")
+    for forged in [[], [UInt8](repeating: 7, count: 28)] {
+      try Directories.replace(folder.path + "/copy/d_s.key.gone", with: forged)
+      #expect(throws: VaultError.self) { try ring.mendCopies() }
+      #expect(try self.ring(folder).openPartKey(wrapped, service: "s", day: "d", part: part) == key)
+    }
+  }
+
+  // A folder that the configuration no longer names keeps no key.
+  @Test func aFolderThatIsNoLongerNamedIsEmptied() throws {
+    let folder = try Folder()
+    let (key, wrapped) = try ring(folder).newPartKey(service: "s", day: "d", part: part)
+    let moved = try KeyRing(
+      masterKeyPath: folder.path + "/master.key", folder: folder.path + "/days", copy: folder.path + "/second",
+      backup: nil)
+    try moved.mendCopies()
+    #expect(files(folder) == ["days/d_s.key"])
+    #expect(Directories.names(in: folder.path + "/second").contains("d_s.key"))
+    #expect(try moved.openPartKey(wrapped, service: "s", day: "d", part: part) == key)
+  }
+
+  // One that is damaged does not take the place of its good twin.
+  @Test func aDamagedHeldKeyIsMendedFromTheOther() throws {
+    let folder = try Folder()
+    let name = "0f0e0d0c-0b0a-4908-8706-050403020100"
+    let binary: [UInt8] = [15, 14, 13, 12, 11, 10, 0x49, 8, 0x87, 6, 5, 4, 3, 2, 1, 0]
+    let ring = try ring(folder)
+    let (_, wrapped) = try ring.newPartKey(service: "s", day: "d", part: binary)
+    let held = try ring.rewrap(wrapped, service: "s", from: "d", to: "held-\(name)", part: binary)
+    try Directories.replace(folder.path + "/days/held-\(name)_s.wrapped", with: [UInt8](repeating: 9, count: 60))
+    try ring.mendCopies()
+    for place in ["days", "copy"] {
+      #expect(try Directories.read(folder.path + "/\(place)/held-\(name)_s.wrapped", limit: 99) == held)
+    }
   }
 
   @Test func theBackupIsMadeOncePerDayAndHoldsWhatIsHere() throws {
@@ -99,7 +148,7 @@ struct KeyRingTests {
     // A key that could not be taken out of the backup is gone from it a day later.
     try Directories.replace(folder.path + "/backup/days/gone_s.key", with: [1, 2, 3])
     #expect(try ring.backUp(now_s: now + 24 * 3600))
-    #expect(Directories.names(in: folder.path + "/backup") == ["days"])
+    #expect(Directories.names(in: folder.path + "/backup") == [".plastron-keys", "days"])
     #expect(Directories.names(in: folder.path + "/backup/days") == ["a_s.key", "b_s.key"])
   }
 

@@ -30,7 +30,7 @@ struct SamplePart {
       contents.append(ChunkContent(kind: .close, epoch: 1, firstArrival_us: 4, lastArrival_us: 4, plaintext: []))
     }
     for content in contents {
-      bytes += try chain.seal(content, key: key)
+      _ = try chain.seal(content, key: key, into: &bytes)
       boundaries.append(bytes.count)
     }
   }

@@ -63,6 +63,7 @@ struct IndexTests {
       return seen == 2
     }
     #expect(seen >= 3)
+    try await world.keeper.completeIndexes()
     let (wanted, found) = (try await rows(world, whole.grant.part), try await rows(world, holed.grant.part))
     func shape(_ line: String?) -> [String] {
       line?.split(separator: " ").enumerated().filter { $0.offset != 2 }.map { String($0.element) } ?? []
@@ -81,6 +82,7 @@ struct IndexTests {
     bytes[bytes.count - 3000] ^= 1
     try Directories.replace(path, with: bytes)
     try await struck.tell(world, boot: "b") { if case .segment = $0 { false } else { true } }
+    try await world.keeper.completeIndexes()
     #expect(try await rows(world, struck.grant.part).first?.contains(" \(struck.media.count) ") == false)
   }
 

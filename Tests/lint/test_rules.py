@@ -7,7 +7,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "Sources"
 PURE = ["TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage"]
-HOMES = {"CSRT": "SRT", "CPostgres": "Postgres", "CAVCodec": "Imaging", "CTimex": "plastron", "CUring": "plastron", "CFlush": "Vault"}
+HOMES = {"CSRT": "SRT", "CPostgres": "Postgres", "CAVCodec": "Imaging", "CTimex": "plastron", "CUring": "plastron", "CMalloc": "plastron", "CFlush": "Vault"}
 
 
 def swift(folder=SOURCES):

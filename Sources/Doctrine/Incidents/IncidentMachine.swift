@@ -12,6 +12,8 @@ package enum ClosingCause: String, Sendable, Codable, CaseIterable {
   case cameraWithdrawn = "camera-withdrawn"
   /// The server found it open after a stop, past its time.
   case serverRestart = "server-restart"
+  /// Every disk failed under it: nothing more could be written.
+  case storageFailed = "storage-failed"
 
   package var sentence: String {
     switch self {
@@ -21,6 +23,7 @@ package enum ClosingCause: String, Sendable, Codable, CaseIterable {
     case .closedByAdministrator: "clos par l'administrateur"
     case .linkLost: "liaison perdue, la caméra n'est pas revenue"
     case .cameraWithdrawn: "caméra rendue ou désactivée"
+    case .storageFailed: "plus aucun disque n'enregistre"
     case .serverRestart: "délai dépassé pendant un arrêt du serveur"
     }
   }

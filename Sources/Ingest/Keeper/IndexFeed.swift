@@ -26,6 +26,8 @@ final class IndexFeed: Sendable {
   private struct State {
     var parts: [String: Part] = [:]
     var failing: Set<String> = []
+    /// Closes of incidents whose last file a disk did not take.
+    var unended: [String: IncidentClosed] = [:]
     var lastHeads_us: Int64 = 0
     var worstLag_us: Int64 = 0
     var durability = DurabilityCounts()
@@ -43,10 +45,15 @@ final class IndexFeed: Sendable {
   }
 
   /// The longest time from a packet to its being durable since the last call, and what is not being written now.
-  func takeStatus() -> (worstLag_us: Int64, counts: DurabilityCounts, failing: [RecordingID]) {
+  ///
+  /// - Parameter oldest_us: arrival of the oldest packet that is being flushed: a flush that hangs is seen while it does.
+  func takeStatus(oldest_us: Int64?) -> (worstLag_us: Int64, counts: DurabilityCounts, failing: [RecordingID]) {
     state.withLock { state in
       defer { state.worstLag_us = 0 }
-      return (state.worstLag_us, state.durability, state.failing.compactMap { state.parts[$0]?.recording })
+      let hanging_us = oldest_us.map { clock().microseconds - $0 } ?? 0
+      return (
+        max(state.worstLag_us, hanging_us), state.durability, state.failing.compactMap { state.parts[$0]?.recording }
+      )
     }
   }
 
@@ -73,15 +80,27 @@ final class IndexFeed: Sendable {
   /// Whether a part is being written.
   func knows(_ part: PartID) -> Bool { state.withLock { $0.parts[part.rawValue] != nil } }
 
+  /// The close of an incident whose last file broke before it was durable; nil where there is none.
+  func takeUnended(_ part: PartID) -> IncidentClosed? {
+    state.withLock { $0.unended.removeValue(forKey: part.rawValue) }
+  }
+
   /// The part is the last of its recording: its close is the incident's.
   func closesIncident(_ part: PartID, _ closing: IncidentClosed) {
-    state.withLock { $0.parts[part.rawValue]?.closing = closing }
+    state.withLock { state in
+      if state.parts[part.rawValue] == nil { state.unended[part.rawValue] = closing }
+      state.parts[part.rawValue]?.closing = closing
+    }
   }
 
   func take(_ outcome: FootageOutcome) {
     switch outcome {
-    case .opened(let part, _):
-      if let opened = state.withLock({ $0.parts[part]?.opened }) { spool.append(.partOpened(opened)) }
+    case .opened(let part, let path):
+      if var opened = state.withLock({ $0.parts[part]?.opened }) {
+        // Another disk may have taken it than the one that was chosen.
+        opened.path = path
+        spool.append(.partOpened(opened))
+      }
     case .committed(let chunks):
       committed(chunks, areNew: true)
     case .closed(let part, let count, let head, let length):
@@ -96,7 +115,14 @@ final class IndexFeed: Sendable {
       let first = state.withLock { $0.failing.insert(part).inserted }
       if first { logger.error("footage cannot be written", metadata: ["part": "\(part)", "error": "\(error)"]) }
     case .broken(let part, let error):
-      _ = state.withLock { $0.failing.remove(part) }
+      state.withLock { state in
+        state.failing.remove(part)
+        // The incident ends with the file that goes on.
+        if let closing = state.parts[part]?.closing {
+          state.parts[part]?.closing = nil
+          state.unended[part] = closing
+        }
+      }
       logger.critical(
         "a disk failed under a recording: it goes on in another file",
         metadata: ["part": "\(part)", "error": "\(error)"])

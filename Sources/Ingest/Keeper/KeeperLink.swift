@@ -16,6 +16,8 @@ struct KeeperLink: Sendable {
   let spool: EventSpool
   let loop: IngestLoop
   let logger: Logger
+  /// The keeper asks for what is open on the disks once more.
+  let lookAgain: @Sendable () -> Void
   /// Names this run of the ingest to the keeper.
   let boot = UUID().uuidString.lowercased()
 
@@ -41,6 +43,7 @@ struct KeeperLink: Sendable {
           case .closeIncident(let incident, let cause, let by):
             loop.post(.close(incident, cause: cause, by: by))
           case .live(let recording, let open): loop.post(.live(recording, open: open))
+          case .lookAgain: lookAgain()
           case .heartbeat: break
           }
         }

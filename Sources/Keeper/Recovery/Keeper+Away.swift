@@ -44,7 +44,10 @@ extension Keeper {
   func keepFollowing() async {
     while !Task.isCancelled {
       await lookForDatabase()
-      if !isDatabaseAway { await drainPending() }
+      if !isDatabaseAway {
+        await drainPending()
+        do { try await completeIndexes() } catch { logger.debug("indexes wait", metadata: ["error": "\(error)"]) }
+      }
       try? await Task.sleep(for: .seconds(1))
     }
   }

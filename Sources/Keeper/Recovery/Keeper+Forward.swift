@@ -24,6 +24,9 @@ extension Keeper {
     var removed = 0
     /// Acts that only a person can do again, with how many.
     var left: [String: Int] = [:]
+    /// Parts with a certificate, and entries whose act failed after them: looked for before anything is applied.
+    var certified: Set<String> = []
+    var failed: Set<UInt64> = []
     /// Incidents of recordings, as their openings say: what an erasure leaves hangs on them.
     var incidents: [String: String] = [:]
 
@@ -55,28 +58,41 @@ extension Keeper {
   /// Follows the journal from an entry on, and brings in each master at its time: a term is that of the regime then, holds
   /// and threats hang on what was there before them.
   func follow(from first: UInt64, footage: [FoundPart], _ done: inout Forwarded) async throws {
-    let size = scribe.mark.size
+    try await eachEntry(from: first) { entry, _ in
+      if entry.act == "erasure.certificate", let part = entry.facts["part"]?.string { done.certified.insert(part) }
+      if entry.act.hasSuffix(".failed"), let failed = entry.facts["entry"]?.integer {
+        done.failed.insert(UInt64(failed))
+      }
+    }
     var waiting = footage[...]
+    try await eachEntry(from: first) { entry, position in
+      while let part = waiting.first, part.created.microseconds <= entry.time_us {
+        try await bringIn(part, &done)
+        waiting.removeFirst()
+      }
+      done.entries += 1
+      guard !done.failed.contains(position) else { return }
+      do {
+        if try await !apply(entry, position, &done) { done.leave(entry.act) }
+      } catch  where store.isTransient(error) {
+        throw error
+      } catch {
+        logger.warning("an entry could not be applied", metadata: ["position": "\(position)", "error": "\(error)"])
+        done.leave(entry.act)
+      }
+    }
+    for part in waiting { try await bringIn(part, &done) }
+  }
+
+  private func eachEntry(from first: UInt64, _ body: (JournalEntry, UInt64) async throws -> Void) async throws {
+    let size = scribe.mark.size
     for bundle in (first / 256)...((size - 1) / 256) {
       for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
         let position = bundle * 256 + UInt64(place)
         guard position >= first, position < size, let entry = JournalEntry(canonical: bytes) else { continue }
-        while let part = waiting.first, part.created.microseconds <= entry.time_us {
-          try await bringIn(part, &done)
-          waiting.removeFirst()
-        }
-        done.entries += 1
-        do {
-          if try await !apply(entry, position, &done) { done.leave(entry.act) }
-        } catch  where store.isTransient(error) {
-          throw error
-        } catch {
-          logger.warning("an entry could not be applied", metadata: ["position": "\(position)", "error": "\(error)"])
-          done.leave(entry.act)
-        }
+        try await body(entry, position)
       }
     }
-    for part in waiting { try await bringIn(part, &done) }
   }
 
   private func entry(at position: UInt64) throws -> JournalEntry? {
@@ -115,7 +131,9 @@ extension Keeper {
   private func bringIn(_ part: FoundPart, _ done: inout Forwarded) async throws {
     do {
       if done.isRebuild {
-        guard try await !removeIfDestroyed(part) else {
+        // It was erased, with its certificate, and a copy of its file came back: it goes again.
+        guard !done.certified.contains(part.part.rawValue) else {
+          try removeFiles(of: part.part, path: part.path)
           done.removed += 1
           return
         }
@@ -204,11 +222,7 @@ extension Keeper {
       }
     case "camera.returned":
       guard let camera = text("camera") else { return false }
-      if let agent = cameras[CameraID(camera)]?.issuedTo?.id,
-        try await store.wasIssued(CameraID(camera), to: agent, at: at)
-      {
-        try await store.returnCamera(CameraID(camera), at: at)
-      }
+      try await store.returnCamera(CameraID(camera), at: at)
     case "camera.enabled", "camera.disabled":
       guard let camera = text("camera") else { return false }
       try await store.setCamera(CameraID(camera), enabled: entry.act == "camera.enabled")
@@ -226,7 +240,9 @@ extension Keeper {
       try await store.unlink(RecordingID(recording), reference: reference)
     case "footage.moved":
       guard let part = text("part"), let place = text("place").flatMap(FootagePlace.init) else { return false }
-      try await store.setPlace(PartID(part), place)
+      let isKnown = try await store.setPlace(PartID(part), place, location: text("location") ?? "?")
+      // One that nothing here knows, and that was not erased since, lies in the store without a term: a person must look.
+      return isKnown || done.certified.contains(part)
     case "erasure.certificate":
       guard let part = text("part"), let recording = text("recording") else { return false }
       // Footage that came back with the register: nothing opens it any more, and it goes again.

@@ -20,18 +20,22 @@ extension Keeper {
     }.get()
   }
 
-  /// Completes the index of a part that was closed while rows of it were lost: dropped in a long absence, or with a
-  /// database that came back without its last second.
-  func completeIndex(_ closed: PartProgress) async throws {
-    guard try await !store.isIndexWhole(closed.part), let entry = try await store.part(closed.part) else { return }
-    do {
-      let index = try await fileIndex(
-        closed.part, of: entry.recording, path: entry.path, key: try partKey(of: entry), proving: closed)
-      try await store.replaceIndex(of: index.progress, with: index.rows)
-      logger.notice("a part's index was completed from its file", metadata: ["part": "\(closed.part)"])
-    } catch  where !store.isTransient(error) {
-      // The file says otherwise, or cannot be read: the check names it.
-      logger.error("a part's index is not whole", metadata: ["part": "\(closed.part)", "error": "\(error)"])
+  /// Completes the index of parts that were closed while rows of it were lost: dropped in a long absence, or with a database
+  /// that came back without its last second.
+  func completeIndexes() async throws {
+    while let closed = unwholeParts.first {
+      if let entry = try await store.part(closed.part), entry.place == .disk {
+        do {
+          let index = try await fileIndex(
+            closed.part, of: entry.recording, path: entry.path, key: try partKey(of: entry), proving: closed)
+          try await store.replaceIndex(of: index.progress, with: index.rows)
+          logger.notice("a part's index was completed from its file", metadata: ["part": "\(closed.part)"])
+        } catch  where !store.isTransient(error) {
+          // The file says otherwise, or cannot be read: the check names it.
+          logger.error("a part's index is not whole", metadata: ["part": "\(closed.part)", "error": "\(error)"])
+        }
+      }
+      unwholeParts.removeAll { $0.part == closed.part }
     }
   }
 

@@ -94,15 +94,16 @@ extension Keeper {
   /// The database answers for the first time since a start without it.
   func openDatabase() async throws {
     let indexed = try await settings.openStore()
-    for service in try await store.services() { services[service.id] = service }
-    for camera in try await store.cameras() where cameras[camera.id] == nil { cameras[camera.id] = camera }
+    try await reload()
     if indexed > 0 { try await bringForward(from: indexed) }
     scribe.foundAgain()
-    cameras.removeAll()
-    for camera in try await store.cameras() { cameras[camera.id] = camera }
+    try await reload()
+    // What was closed while nobody remembered it.
+    for id in try await store.closedIncidents(among: Array(active.keys)) { active[id] = nil }
     for incident in try await activeInStore() where active[incident.entry.id] == nil {
       active[incident.entry.id] = incident
     }
+    try await loadSweeper()
     alteredParts = try await store.alteredParts()
     for (part, _, _) in try await store.openParts() { partService[part.id] = part.service }
     try await endViewings()
@@ -115,7 +116,18 @@ extension Keeper {
   func bringForwardAgain() async throws {
     guard let first = try await scribe.lostFrom(store) else { return }
     logger.critical("the database has lost rows: brought forward again", metadata: ["from": "\(first)"])
+    // What is remembered is newer than what is there: entries are applied to what is there.
+    try await reload()
     try await bringForward(from: first)
+    try await reload()
     scribe.foundAgain()
+    publishWall()
+  }
+
+  /// Services and cameras as the register has them.
+  private func reload() async throws {
+    let found = (services: try await store.services(), cameras: try await store.cameras())
+    services = Dictionary(uniqueKeysWithValues: found.services.map { ($0.id, $0) })
+    cameras = Dictionary(uniqueKeysWithValues: found.cameras.map { ($0.id, $0) })
   }
 }

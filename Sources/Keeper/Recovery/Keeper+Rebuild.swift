@@ -1,5 +1,4 @@
 internal import Doctrine
-internal import Footage
 internal import Foundation
 internal import Journal
 internal import Logging
@@ -13,20 +12,39 @@ internal import Vault
 /// sweeper asks before it erases anything. The keeper goes on recording meanwhile.
 // P5, P6, docs/design/durability.md.
 extension Keeper {
+  /// Why the sweeper is stopped from before the first part comes in: holds follow later, and a stop may come between.
+  private static let stopReason =
+    "reconstruction du registre : refaites ce qu'elle nomme, puis confirmez (register rebuilt)"
+
   func reindex(by author: String, _ who: [String: CanonicalJSON]) async throws -> AdminReply {
     if let rebuilding, rebuilding.outcome == nil { return .reindexing(rebuilding) }
-    try await scribe.write(.modification, "footage.reindex-begun", author: author, service: nil, who)
-    rebuilding = ReindexProgress(total: 0, done: 0, outcome: nil)
-    Task {
-      do {
-        let done = try await rebuildRegister()
-        rebuilding?.outcome = Self.sentence(done)
-      } catch {
-        logger.error("the register was not rebuilt", metadata: ["error": "\(error)"])
-        rebuilding?.outcome = "broken off: \(error); run it again"
-      }
+    let isBroken = try await store.sweeperClock()?.reason == Self.stopReason
+    let hasParts = try await store.hasParts()
+    guard isBroken || !hasParts else {
+      throw Problem(
+        409, "register-in-use", "Registre en service (Register in use)",
+        "Le registre a des enregistrements : il est ramené par lui-même, et n'est reconstruit que neuf. (Only a new register is rebuilt.)"
+      )
     }
+    try await scribe.write(.modification, "footage.reindex-begun", author: author, service: nil, who)
+    try await stopSweeper(because: Self.stopReason)
+    rebuilding = ReindexProgress(total: 0, done: 0, outcome: nil)
     return .reindexing(ReindexProgress(total: 0, done: 0, outcome: nil))
+  }
+
+  /// Rebuilds when it was asked to, beside everything else.
+  func keepRebuilding() async {
+    while !Task.isCancelled {
+      if let asked = rebuilding, asked.outcome == nil {
+        do {
+          rebuilding?.outcome = Self.sentence(try await rebuildRegister())
+        } catch {
+          logger.error("the register was not rebuilt", metadata: ["error": "\(error)"])
+          rebuilding?.outcome = "broken off: \(error); run it again"
+        }
+      }
+      try? await Task.sleep(for: .milliseconds(200))
+    }
   }
 
   private func rebuildRegister() async throws -> Forwarded {
@@ -34,12 +52,13 @@ extension Keeper {
     // The index of the journal first: holds and erasures look into it.
     try await scribe.bringIndexUp(store)
     let footage = try await unknownFootage(since: LocalDate(year: 1970, month: 1, day: 1))
-    // One that is being written is the ingest's to tell.
+    // One that is not closed is the ingest's to close: it is asked to look again.
     let closed = footage.filter(\.isClosed)
     rebuilding?.total = closed.count
     try await follow(from: 0, footage: closed, &done)
     try await conclude("footage.reindexed", done)
     alteredParts = try await store.alteredParts()
+    tellIngest(.lookAgain)
     publishWall()
     return done
   }
@@ -48,18 +67,6 @@ extension Keeper {
     let left = done.left.sorted { $0.key < $1.key }.map { "\($0.key) × \($0.value)" }.joined(separator: ", ")
     return "recordings' parts: \(done.parts)  erased before and removed again: \(done.removed)  "
       + (left.isEmpty ? "nothing is left to do" : "to be done again by a person: \(left)")
-  }
-
-  /// Whether a part's key was destroyed: then its file, which nothing opens, goes too.
-  func removeIfDestroyed(_ part: FoundPart) async throws -> Bool {
-    guard keys.isDestroyed(service: part.service.rawValue, day: part.localDay.description),
-      keys.rewrapped(
-        service: part.service.rawValue, as: Self.heldKeyName(part.part), part: UUIDText.binary(part.part.rawValue) ?? []
-      )
-        == nil
-    else { return false }
-    try removeFiles(of: part.part, path: part.path)
-    return true
   }
 
   /// A service that the journal no longer names: under what its recordings say of themselves.

@@ -34,11 +34,24 @@ extension Register {
     }
   }
 
-  package func setPlace(_ part: PartID, _ place: FootagePlace) async throws {
+  package func partFacts(of part: PartID) async throws -> PartFacts? {
     try await pool.run { connection in
       try connection.query(
-        "UPDATE recording_part SET place = $2 WHERE id = $1 AND state = 'closed'",
-        [.text(part.rawValue), .text(place.rawValue)])
+        """
+        SELECT p.id, p.recording_id, p.path, p.place, p.state, p.chunk_count, p.chain_head, p.file_bytes, p.media_bytes,
+          \(Self.continued)
+        FROM recording_part p WHERE p.id = $1 AND p.state = 'closed' AND p.path IS NOT NULL
+        """, [.text(part.rawValue)]
+      ).first.map(Self.partFacts)
+    }
+  }
+
+  package func setPlace(_ part: PartID, _ place: FootagePlace, location: String?) async throws -> Bool {
+    try await pool.run { connection in
+      try !connection.query(
+        "UPDATE recording_part SET place = $2, location = $3 WHERE id = $1 AND state = 'closed' RETURNING id",
+        [.text(part.rawValue), .text(place.rawValue), .optional(location)]
+      ).isEmpty
     }
   }
 
@@ -132,8 +145,16 @@ extension Register {
       let row = try connection.query("SELECT coalesce(max(position) + 1, 0) AS size, count(*) AS count FROM journal")
         .first
       let size = UInt64(try row?.integer("size") ?? 0)
-      // With a hole anywhere it is filled from the beginning: what is there is left as it is.
-      return try row?.integer("count") ?? 0 == Int64(size) ? size : 0
+      guard try row?.integer("count") ?? 0 != Int64(size) else { return size }
+      // With a hole it is filled from there: what is behind it is left as it is.
+      return try connection.query(
+        """
+        SELECT position + 1 AS size FROM journal j
+        WHERE NOT EXISTS (SELECT 1 FROM journal n WHERE n.position = j.position + 1)
+          AND EXISTS (SELECT 1 FROM journal f WHERE f.position = 0)
+        ORDER BY position LIMIT 1
+        """
+      ).first.map { UInt64(try $0.integer("size")) } ?? 0
     }
   }
 

@@ -61,7 +61,8 @@ extension Register {
   package func returnCamera(_ id: CameraID, at time: UTCTime) async throws {
     try await pool.run { connection in
       try connection.query(
-        "UPDATE camera_issue SET returned_at = at_us($2) WHERE camera_id = $1 AND returned_at IS NULL",
+        // Done again from the journal it takes back nothing that came after it.
+        "UPDATE camera_issue SET returned_at = at_us($2) WHERE camera_id = $1 AND returned_at IS NULL AND issued_at <= at_us($2)",
         [.text(id.rawValue), time.sql])
     }
   }

@@ -89,6 +89,30 @@ extension Register {
     }
   }
 
+  package func closedIncidents(among incidents: [IncidentID]) async throws -> Set<IncidentID> {
+    try await pool.run { connection in
+      Set(
+        try connection.query(
+          "SELECT id FROM incident WHERE id = ANY($1::uuid[]) AND (closed_at IS NOT NULL OR opened_at IS NULL)",
+          [.textArray(incidents.map(\.rawValue))]
+        ).map { IncidentID(try $0.text("id")) })
+    }
+  }
+
+  package func isErased(_ part: PartID) async throws -> Bool {
+    try await pool.run { connection in
+      try !connection.query("SELECT 1 AS one FROM erased_part WHERE id = $1::uuid", [.text(part.rawValue)]).isEmpty
+    }
+  }
+
+  package func hasParts() async throws -> Bool {
+    try await pool.run { connection in
+      try !connection.query(
+        "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM recording_part) OR EXISTS (SELECT 1 FROM erased_part)"
+      ).isEmpty
+    }
+  }
+
   /// A part whose key is there still.
   package func part(_ id: PartID) async throws -> PartEntry? {
     try await pool.run { connection in

@@ -84,6 +84,23 @@ extension Register {
     }
   }
 
+  package func unwholeParts(since day: LocalDate) async throws -> [PartProgress] {
+    try await pool.run(isLong: true) { connection in
+      try connection.query(
+        """
+        SELECT p.id, p.chunk_count, p.chain_head, p.file_bytes FROM recording_part p
+        WHERE p.state = 'closed' AND p.local_day >= $1::date AND p.chain_head IS NOT NULL AND p.chunk_count <> coalesce((
+          SELECT sum(s.last_chunk - s.first_chunk + 1) FROM segment s
+          WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')), 0)
+        """, [.text(day.description)]
+      ).map { row in
+        PartProgress(
+          part: PartID(try row.text("id")), chunkCount: try row.integer("chunk_count"),
+          chainHead: try row.bytes("chain_head"), file_bytes: try row.integer("file_bytes"))
+      }
+    }
+  }
+
   /// Puts a part's index in place of what was there: all of it, as its file says.
   package func replaceIndex(of progress: PartProgress, with rows: IndexRows) async throws {
     let statements = Self.statements(rows)

@@ -4,15 +4,15 @@ import Postgres
 /// What the sweeper erases, what is held, and what is left of it.
 extension Register {
   /// Parts whose term day has come and that nothing holds, oldest first; those already begun come first.
-  package func dueParts(on day: LocalDate, limit: Int) async throws -> [(
+  package func dueParts(on day: LocalDate, limit: Int, except waiting: [PartID]) async throws -> [(
     part: PartID, recording: RecordingID, service: ServiceID, localDay: LocalDate, termDay: LocalDate, path: String?,
-    place: FootagePlace, chainHead: [UInt8], keyName: String?
+    place: FootagePlace, location: String?, chainHead: [UInt8], keyName: String?
   )] {
     try await pool.run(isLong: true) { connection in
       try connection.query(
         """
-        SELECT id, recording_id, service_id, local_day, term_day, path, place, chain_head, key_name FROM recording_part p
-        WHERE p.id IN (
+        SELECT id, recording_id, service_id, local_day, term_day, path, place, location, chain_head, key_name FROM recording_part p
+        WHERE p.id <> ALL($3::uuid[]) AND p.id IN (
             SELECT d.id FROM recording_part d WHERE d.term_day <= $1::date
             UNION ALL SELECT e.id FROM recording_part e WHERE e.state = 'erasing'
             UNION ALL SELECT o.id FROM legal_erasure l JOIN recording_part o ON o.recording_id = l.recording_id
@@ -22,12 +22,12 @@ extension Register {
           AND (state IN ('closed', 'erasing') OR state = 'open' AND EXISTS (
             SELECT 1 FROM recording r WHERE r.id = p.recording_id AND r.state = 'closed'))
         ORDER BY (state = 'erasing') DESC, term_day, id LIMIT $2
-        """, [.text(day.description), .integer(Int64(limit))]
+        """, [.text(day.description), .integer(Int64(limit)), .textArray(waiting.map(\.rawValue))]
       ).map { row in
         (
           PartID(try row.text("id")), RecordingID(try row.text("recording_id")),
           ServiceID(try row.text("service_id")), try row.date("local_day"), try row.date("term_day"),
-          row.optionalText("path"), try row.place(),
+          row.optionalText("path"), try row.place(), row.optionalText("location"),
           row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head"),
           row.optionalText("key_name")
         )
@@ -142,6 +142,10 @@ extension Register {
           .text(part.rawValue), .text(recording.rawValue), .text(service.rawValue),
           chainHead.count == 32 ? .bytes(chainHead) : .null, .integer(Int64(certificate)),
         ])
+      // What was linked to it before goes with the last of its parts.
+      let left = try connection.query(
+        "SELECT 1 AS one FROM recording_part WHERE recording_id = $1 LIMIT 1", [.text(recording.rawValue)])
+      if left.isEmpty { try Self.eraseRecording(recording, certificate: certificate, at: time, connection) }
     }
   }
 

@@ -225,9 +225,14 @@ package enum Directories {
     return block
   }
 
-  /// Names in a folder; none where the folder is not there.
-  package static func names(in path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
+  /// Names in a folder; none where the folder is not there, or cannot be read.
+  package static func names(in path: String) -> [String] { (try? list(path)) ?? [] }
+
+  /// Names in a folder.
+  ///
+  /// - Throws: where the folder is not there: its disk may be away.
+  package static func list(_ path: String) throws(VaultError) -> [String] {
+    guard let directory = opendir(path) else { throw VaultError.system("list", path) }
     defer { closedir(directory) }
     var names: [String] = []
     while let entry = readdir(directory) {

@@ -17,6 +17,7 @@ final class FootageLine: Sendable {
     var commands: [FootageCommand] = []
     var waiting_bytes = 0
     var held_bytes = 0
+    var oldest_us: Int64?
     var flushed: [FlushResult]?
     var isClosed = false
   }
@@ -29,6 +30,8 @@ final class FootageLine: Sendable {
   init(capacity_bytes: Int) { self.capacity_bytes = capacity_bytes }
 
   var undurable_bytes: Int { state.withLock { $0.waiting_bytes + $0.held_bytes } }
+
+  var oldestUndurable_us: Int64? { state.withLock { $0.oldest_us } }
 
   /// False when the line is full: nothing was taken.
   func append(_ command: FootageCommand) -> Bool {
@@ -55,9 +58,14 @@ final class FootageLine: Sendable {
 
   /// Waits for something to do until `deadline`.
   ///
-  /// - Parameter held_bytes: what the writer holds that is not durable yet.
-  func take(until deadline: DispatchTime, held_bytes: Int) -> Taken {
-    state.withLock { $0.held_bytes = held_bytes }
+  /// - Parameters:
+  ///   - held_bytes: what the writer holds that is not durable yet.
+  ///   - oldest_us: when the oldest of it that is being flushed came.
+  func take(until deadline: DispatchTime, held_bytes: Int, oldest_us: Int64?) -> Taken {
+    state.withLock { state in
+      state.held_bytes = held_bytes
+      state.oldest_us = oldest_us
+    }
     _ = arrivals.wait(timeout: deadline)
     return state.withLock { state in
       let taken = Taken(commands: state.commands, flushed: state.flushed, isClosed: state.isClosed)

@@ -8,8 +8,6 @@ internal import Foundation
 /// that the transport holds back and nothing is dropped.
 // P5, REC-11.
 package final class FootageWriter: Sendable {
-  /// Chunks that wait for the continuation of a broken file: half a minute of a camera.
-  static let maximumOrphans = 64
   /// Chunks end at 500 ms, so what was received is durable well inside a second.
   package static let interval_ms = 200
   /// Five seconds of 200 cameras at 2 Mbit/s. Reading stops at half of it; the transport's own buffers then hold some
@@ -38,6 +36,9 @@ package final class FootageWriter: Sendable {
 
   /// Whether the line has room for a good while.
   package var hasRoom: Bool { line.undurable_bytes < Self.capacity_bytes / 2 }
+
+  /// Arrival of the oldest packet that is written and not durable, in microseconds since 1970; nil where all is.
+  package var oldestUndurable_us: Int64? { line.oldestUndurable_us }
 
   /// Writes what waits, flushes, and ends the thread.
   package func stop() {

@@ -19,6 +19,11 @@ struct FootageWriterLoop {
     var since_us: Int64?
   }
 
+  private struct Orphans {
+    var contents: [ChunkContent]
+    var droppedSince_us: Int64?
+  }
+
   /// Commits between two looks at the disks.
   private static let commitsPerLook = 25
   /// Chain heads of ended parts that are remembered for the part that follows.
@@ -38,11 +43,13 @@ struct FootageWriterLoop {
   /// Close chunks that could not be written: tried again at every commit.
   private var unclosed: [String: ChunkContent] = [:]
   /// What broken files did not take, until their continuation is opened.
-  private var orphans: [String: [ChunkContent]] = [:]
+  private var orphans: [String: Orphans] = [:]
   /// Of what is held here and not durable.
   private var held_bytes = 0
   private var isFlushing = false
   private var commits = 0
+  /// The sealed bytes of the chunk that is being written.
+  private var scratch: [UInt8] = []
 
   init(
     root: String, line: FootageLine, volumes: Volumes, outcome: @escaping @Sendable (FootageOutcome) -> Void
@@ -59,7 +66,8 @@ struct FootageWriterLoop {
     var deadline = DispatchTime.now() + interval
     var left = Self.lastCommits
     while true {
-      let taken = line.take(until: isFlushing ? .now() + interval : deadline, held_bytes: held_bytes)
+      let taken = line.take(
+        until: isFlushing ? .now() + interval : deadline, held_bytes: held_bytes, oldest_us: oldest_us)
       for command in taken.commands { perform(command) }
       if let flushed = taken.flushed { settle(flushed) }
       guard !isFlushing else { continue }
@@ -85,10 +93,13 @@ struct FootageWriterLoop {
       unopened[part] = Unopened(path: path, kind: .new(header), key: key)
       openFile(part)
       if let after, let left = orphans.removeValue(forKey: after) {
-        for content in left {
+        unclosed[after] = nil
+        for content in left.contents {
           held_bytes -= content.weight_bytes
           write(content, to: part)
         }
+        // What the old file had dropped for want of space by then is this one's gap.
+        if let since = left.droppedSince_us { dropped(since: since, from: part) }
       }
     case .resume(let part, let path, let chain, let key):
       unopened[part] = Unopened(path: path, kind: .recovered(chain), key: key)
@@ -98,7 +109,7 @@ struct FootageWriterLoop {
     case .close(let part, let content):
       close(part, content)
     case .abandon(let part):
-      for content in orphans.removeValue(forKey: part) ?? [] { held_bytes -= content.weight_bytes }
+      for content in orphans.removeValue(forKey: part)?.contents ?? [] { held_bytes -= content.weight_bytes }
       unclosed[part] = nil
     }
   }
@@ -112,8 +123,11 @@ struct FootageWriterLoop {
       parts[name] = part
       unopened[name] = nil
     } catch {
-      if !Self.isForWantOfSpace(error) { volumes.failed(wanted.path) }
       outcome(.failing(part: name, error))
+      guard !Self.isForWantOfSpace(error), case .new = wanted.kind else { return }
+      // The next try goes to another disk, where there is one that works.
+      volumes.failed(wanted.path)
+      unopened[name]?.path = volumes.moved(wanted.path)
     }
   }
 
@@ -153,6 +167,21 @@ struct FootageWriterLoop {
     remember(part.chain.head, of: name)
   }
 
+  /// Chunks are missing before what comes next.
+  private func dropped(since: Int64, from name: String) {
+    guard let part = parts[name], part.failingSince_us == nil else { return }
+    part.failingSince_us = since
+    outcome(.failing(part: name, VaultError("write", part.path, "what came before was not written")))
+  }
+
+  /// When the oldest chunk came that a flush is under way for.
+  private var oldest_us: Int64? {
+    guard isFlushing else { return nil }
+    return parts.values.lazy.compactMap { part in
+      part.inFlight.first { $0.content.kind == .media }?.content.firstArrival_us
+    }.min()
+  }
+
   private mutating func remember(_ head: [UInt8], of name: String) {
     if lastHeads.count >= Self.maximumHeads { lastHeads.removeAll() }
     lastHeads[name] = head
@@ -161,10 +190,10 @@ struct FootageWriterLoop {
   /// Whether the chunk is in the file; one that is not becomes part of a gap, or waits for the file that goes on.
   @discardableResult
   private mutating func write(_ content: ChunkContent, to name: String) -> Bool {
-    if let waiting = orphans[name] {
-      // Its continuation is on its way: a tick, or a grant that is fetched; bounded like the line itself.
-      guard content.kind != .close, waiting.count < FootageWriter.maximumOrphans else { return false }
-      orphans[name]?.append(content)
+    if orphans[name] != nil {
+      // Its continuation is on its way; what is held counts against the line's bound.
+      guard content.kind != .close else { return false }
+      orphans[name]?.contents.append(content)
       held_bytes += content.weight_bytes
       return true
     }
@@ -181,18 +210,18 @@ struct FootageWriterLoop {
           kind: .gap, epoch: content.epoch, firstArrival_us: since, lastArrival_us: until,
           plaintext: GapNote(from_us: since, to_us: until, cause: "no-space").encoded)
         // In one write: a disk with room for the gap alone is as full as before.
-        try part.append([gap, content])
+        try part.append([gap, content], scratch: &scratch)
         held_bytes += gap.weight_bytes
         part.failingSince_us = nil
         outcome(.mended(part: name))
       } else {
-        try part.append([content])
+        try part.append([content], scratch: &scratch)
       }
       held_bytes += content.weight_bytes
       return true
     } catch {
       let reason = error as? VaultError ?? VaultError("seal", name, "\(error)")
-      if reason.number == EIO {
+      if !Self.isForWantOfSpace(reason), reason.number != 0 {
         part.brokenBy = reason
         return keep(content, for: part)
       }
@@ -278,9 +307,10 @@ struct FootageWriterLoop {
     volumes.failed(part.path)
     remember(part.committed.head, of: part.name)
     let left = part.orphans
+    let droppedSince_us = part.failingSince_us
     for undurable in part.inFlight + part.written { held_bytes -= undurable.content.weight_bytes }
     for content in left { held_bytes += content.weight_bytes }
-    orphans[part.name] = left
+    orphans[part.name] = Orphans(contents: left, droppedSince_us: droppedSince_us)
     tellOpened(part)
     outcome(.broken(part: part.name, error))
     tellClosed(part)

@@ -68,23 +68,23 @@ final class OpenPart {
   /// Seals and appends, all of it or nothing.
   ///
   /// - Throws: ``VaultError`` where the disk takes nothing; file and chain are then as they were.
-  func append(_ contents: [ChunkContent]) throws {
+  ///
+  /// - Parameter scratch: memory for the sealed bytes, kept by the caller from one chunk to the next.
+  func append(_ contents: [ChunkContent], scratch: inout [UInt8]) throws {
     var chain = self.chain
     var offset = file.length
-    var bytes: [UInt8] = []
     var added: [Undurable] = []
+    scratch.removeAll(keepingCapacity: true)
     for content in contents {
-      let sealed = try chain.seal(content, key: key)
-      guard let header = try ChunkHeader.decode(sealed[...], fileOffset: Int(offset)) else { continue }
+      let header = try chain.seal(content, key: key, into: &scratch)
       let note = content.kind == .gap || content.kind == .close ? content.plaintext : nil
       added.append(
         Undurable(
           content: content,
           chunk: CommittedChunk(part: name, header: header, fileOffset: offset, head: chain.head, note: note)))
-      offset += Int64(sealed.count)
-      if bytes.isEmpty { bytes = sealed } else { bytes += sealed }
+      offset += Int64(header.chunkLength)
     }
-    try file.append(bytes)
+    try file.append(scratch)
     self.chain = chain
     written += added
     if contents.contains(where: { $0.kind == .close }) { hasClose = true }

@@ -61,6 +61,9 @@ package final class Volumes: Sendable {
     }
   }
 
+  /// The same path on the disk that would be chosen now.
+  func moved(_ path: String) -> String { choose() + path.dropFirst(Self.prefix(of: path).count) }
+
   /// A write or flush of a file failed otherwise than for want of space.
   func failed(_ path: String) {
     let prefix = Self.prefix(of: path)

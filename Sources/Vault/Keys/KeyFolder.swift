@@ -1,31 +1,36 @@
 internal import Glibc
-internal import Synchronization
 
-/// The small files that keys are kept in: two copies, each durable before it is used, and a backup that is made anew every day.
+/// The small files that keys are kept in: two copies, and a backup that is made anew every day.
 ///
-/// Invariants: (1) a name that was removed is in neither copy, and does not come back from one that was away: a mark stays;
-/// (2) what one copy has lost the other gives back; (3) the backup holds nothing that was removed before it was last made.
-/// A second copy that cannot be written stops nobody: it is said, and made up for by ``mend(isWhole:)``.
+/// Invariants: (1) a name that was removed is in neither copy, and does not come back from one that was away: a mark stays,
+/// sealed, so that nobody else can make one; (2) what one copy has lost the other gives back; (3) the backup holds nothing
+/// that was removed before it was last made; (4) a folder that is no longer named is emptied. A second copy that cannot be
+/// written stops nobody: it is said, and made up for by ``mend(isWhole:)``.
 // P6.
 struct KeyFolder: Sendable {
   private static let maximumFile_bytes = 4096
-  /// Ending of the empty file that says of a name that it was removed.
+  /// Ending of the file that says of a name that it was removed.
   private static let mark = ".gone"
+  private static let markPurpose = "plastron/keys/v1/gone"
+  /// Lies in every folder that was set up: one without it is a mount point whose disk is away.
+  private static let flag = ".plastron-keys"
+  /// The folders that keys were ever copied to.
+  private static let places = ".places"
 
   let path: String
   /// The second copy; nil: there is one only.
   let copy: String?
   /// Holds `days/`; nil: no backup of the server's own.
   let backup: String?
+  let masters: MasterKeys
+
+  // MARK: Single files
 
   /// What a name holds; the second copy where the first is gone or `isWhole` refuses it, which is then mended.
   func read(_ name: String, isWhole: ([UInt8]) -> Bool) -> [UInt8]? {
     guard !isRemoved(name) else { return nil }
-    if let bytes = try? Directories.read(path + "/" + name, limit: Self.maximumFile_bytes), isWhole(bytes) {
-      return bytes
-    }
-    guard let copy, let bytes = try? Directories.read(copy + "/" + name, limit: Self.maximumFile_bytes), isWhole(bytes)
-    else { return nil }
+    if let bytes = bytes(path, name), isWhole(bytes) { return bytes }
+    guard let copy, let bytes = bytes(copy, name), isWhole(bytes) else { return nil }
     try? Directories.replace(path + "/" + name, with: bytes, mode: 0o600)
     return bytes
   }
@@ -33,76 +38,165 @@ struct KeyFolder: Sendable {
   /// Durable in the first folder when it returns, and in the second unless that fails.
   func write(_ name: String, _ bytes: [UInt8]) throws(VaultError) {
     try Directories.replace(path + "/" + name, with: bytes, mode: 0o600)
-    if let copy { try? Directories.replace(copy + "/" + name, with: bytes, mode: 0o600) }
+    if let copy, isReady(copy) { try? Directories.replace(copy + "/" + name, with: bytes, mode: 0o600) }
   }
 
-  /// Brings both copies to the same names and contents; where both are whole the first is right.
-  func mend(isWhole: (String, [UInt8]) -> Bool) throws(VaultError) {
-    guard let copy else { return }
-    try Directories.make(copy, mode: 0o700)
-    // What was removed while a copy was away goes from it as soon as it is back.
-    for name in Directories.names(in: path) + Directories.names(in: copy) where name.hasSuffix(Self.mark) {
-      try remove(String(name.dropLast(Self.mark.count)))
-    }
-    for name in names {
-      guard let bytes = read(name, isWhole: { isWhole(name, $0) }) else { continue }
-      if (try? Directories.read(copy + "/" + name, limit: Self.maximumFile_bytes)) != bytes {
-        try Directories.replace(copy + "/" + name, with: bytes, mode: 0o600)
-      }
-    }
-  }
-
-  /// Overwrites and removes a name, for good: a mark says so from before the first copy goes.
+  /// Overwrites and removes a name, for good, wherever it can be reached; a mark says so first in each.
   ///
   /// What a disk's own remnants keep is outside the promise (SECURITY.md).
   ///
-  /// - Throws: where a copy cannot be reached: it may still have the name.
+  /// - Throws: where a copy cannot be reached: it may still have the name, and loses it when it is back.
   func remove(_ name: String) throws(VaultError) {
-    let folders = [path, copy].compactMap { $0 }
-    guard folders.contains(where: { access($0 + "/" + name, F_OK) == 0 }) || isRemoved(name) else { return }
-    for folder in folders where access(folder + "/" + name + Self.mark, F_OK) != 0 {
-      try Directories.replace(folder + "/" + name + Self.mark, with: [], mode: 0o600)
+    guard isThere(name) || isRemoved(name) else { return }
+    var failure: VaultError?
+    for folder in [path, copy].compactMap({ $0 }) {
+      do throws(VaultError) {
+        guard folder == path || isReady(folder) else { throw VaultError("remove", folder, "it is not there: mount it") }
+        if bytes(folder, name + Self.mark).map({ isMark(name, $0) }) != true {
+          try Directories.replace(folder + "/" + name + Self.mark, with: try marked(name), mode: 0o600)
+        }
+        if access(folder + "/" + name, F_OK) == 0 {
+          try DurableFile.overwrite(folder + "/" + name)
+          try Directories.remove(folder + "/" + name)
+        }
+      } catch { failure = failure ?? error }
     }
-    for folder in folders {
-      let file = folder + "/" + name
-      var status = stat()
-      guard stat(file, &status) == 0 else {
-        guard errno == ENOENT else { throw VaultError.system("stat", file) }
-        continue
-      }
-      try DurableFile.overwrite(file)
-      try Directories.remove(file)
-    }
-    // One that cannot be reached now does without it at its next making.
+    // A backup that cannot be reached now does without it at its next making.
     if let backup {
       let file = "\(backup)/days/\(name)"
       try? DurableFile.overwrite(file)
       try? Directories.remove(file)
     }
+    if let failure { throw failure }
   }
 
+  /// Names of keys, and of what is wrapped by them.
   var names: [String] {
     Array(Set(Directories.names(in: path)).union(copy.map { Directories.names(in: $0) } ?? [])).sorted()
-      .filter { !$0.hasSuffix(".new") && !$0.hasSuffix(Self.mark) }
+      .filter { $0.hasSuffix(".key") || $0.hasSuffix(".wrapped") }
+  }
+
+  func isThere(_ name: String) -> Bool {
+    [path, copy].contains { folder in folder.map { access($0 + "/" + name, F_OK) == 0 } ?? false }
   }
 
   /// Whether a name is free: neither there nor removed.
-  func mayMake(_ name: String) -> Bool { !isRemoved(name) && !names.contains(name) }
+  func mayMake(_ name: String) -> Bool { !isRemoved(name) && !isThere(name) }
 
   /// Whether a name was there once and was removed.
   func isRemoved(_ name: String) -> Bool {
-    [path, copy].contains { folder in folder.map { access($0 + "/" + name + Self.mark, F_OK) == 0 } ?? false }
+    [path, copy].contains { folder in
+      folder.flatMap { bytes($0, name + Self.mark) }.map { isMark(name, $0) } ?? false
+    }
   }
 
-  /// Makes the backup anew: what is here now, in place of what was there.
+  private func bytes(_ folder: String, _ name: String) -> [UInt8]? {
+    try? Directories.read(folder + "/" + name, limit: Self.maximumFile_bytes)
+  }
+
+  // MARK: Marks
+
+  private func marked(_ name: String) throws(VaultError) -> [UInt8] {
+    do { return try masters.seal([], purpose: Self.markPurpose, subject: name) } catch {
+      throw VaultError("mark", "\(path)/\(name)", "\(error)")
+    }
+  }
+
+  private func isMark(_ name: String, _ bytes: [UInt8]) -> Bool {
+    (try? masters.open(bytes, purpose: Self.markPurpose, subject: name)) != nil
+  }
+
+  /// Seals the marks under the master key in force.
+  func resealMarks() throws {
+    for folder in [path, copy].compactMap({ $0 }) {
+      for file in Directories.names(in: folder) where file.hasSuffix(Self.mark) {
+        let name = String(file.dropLast(Self.mark.count))
+        guard let bytes = bytes(folder, file),
+          let again = try masters.resealed(bytes, purpose: Self.markPurpose, subject: name)
+        else { continue }
+        try Directories.replace(folder + "/" + file, with: again, mode: 0o600)
+      }
+    }
+  }
+
+  // MARK: Both copies
+
+  /// Brings both copies to the same names and contents; where both are whole the first is right.
+  ///
+  /// - Throws: where a folder cannot be used, or a mark was made by somebody else; everything else is done before.
+  func mend(isWhole: (String, [UInt8]) -> Bool) throws(VaultError) {
+    try settle()
+    guard let copy else { return }
+    var failure: VaultError?
+    // What was removed while a copy was away goes from it as soon as it is back.
+    for (folder, file) in marks {
+      let name = String(file.dropLast(Self.mark.count))
+      guard bytes(folder, file).map({ isMark(name, $0) }) == true else {
+        failure = VaultError("mark", "\(folder)/\(file)", "not made by this server: somebody put it there")
+        continue
+      }
+      try remove(name)
+    }
+    for name in names {
+      guard let whole = read(name, isWhole: { isWhole(name, $0) }) else { continue }
+      if bytes(copy, name) != whole { try Directories.replace(copy + "/" + name, with: whole, mode: 0o600) }
+    }
+    if let failure { throw failure }
+  }
+
+  private var marks: [(folder: String, file: String)] {
+    [path, copy].compactMap { $0 }.flatMap { folder in
+      Directories.names(in: folder).filter { $0.hasSuffix(Self.mark) }.map { (folder, $0) }
+    }
+  }
+
+  /// Sets up the folders that are named, and empties those that no longer are.
+  ///
+  /// - Throws: where one that was set up is not there.
+  func settle() throws(VaultError) {
+    let list = path + "/" + Self.places
+    var known =
+      bytes(path, Self.places).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) } ?? []
+    for place in [copy, backup].compactMap({ $0 }) where !isReady(place) {
+      guard !known.contains(place) else { throw VaultError("keys", place, "it is not there: mount it") }
+      try Directories.make(place, mode: 0o700)
+      known.append(place)
+      try Directories.replace(list, with: Array(known.joined(separator: "\n").utf8), mode: 0o600)
+      try Directories.replace(place + "/" + Self.flag, with: Array("plastron\n".utf8), mode: 0o600)
+    }
+    for place in known where place != copy && place != backup {
+      guard isReady(place) else {
+        throw VaultError("keys", place, "keys were copied there once: mount it, so that they can be removed")
+      }
+      for folder in [place, place + "/days"] {
+        for name in Directories.names(in: folder) where name.contains(".key") || name.contains(".wrapped") {
+          try DurableFile.overwrite(folder + "/" + name)
+          try Directories.remove(folder + "/" + name)
+        }
+      }
+      try Directories.remove(place + "/" + Self.flag)
+      known.removeAll { $0 == place }
+      try Directories.replace(list, with: Array(known.joined(separator: "\n").utf8), mode: 0o600)
+    }
+  }
+
+  private func isReady(_ place: String) -> Bool { access(place + "/" + Self.flag, F_OK) == 0 }
+
+  // MARK: Backup
+
+  /// Makes the backup anew: what is here now, marks too, in place of what was there.
   func backUp() throws(VaultError) {
     guard let backup else { return }
+    guard isReady(backup) else { throw VaultError("keys", backup, "it is not there: mount it") }
     let fresh = backup + "/days.new"
     try Self.discard(fresh)
     try Directories.make(fresh, mode: 0o700)
     for name in names {
       guard let bytes = read(name, isWhole: { !$0.isEmpty }) else { continue }
       try Directories.replace(fresh + "/" + name, with: bytes, mode: 0o600)
+    }
+    for (folder, file) in marks {
+      if let bytes = bytes(folder, file) { try Directories.replace(fresh + "/" + file, with: bytes, mode: 0o600) }
     }
     try Self.discard(backup + "/days.old")
     if access(backup + "/days", F_OK) == 0 { try Directories.rename(backup + "/days", to: backup + "/days.old") }

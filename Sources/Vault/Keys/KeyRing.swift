@@ -14,9 +14,7 @@ package final class KeyRing: Sendable {
   /// Day keys held in memory; a fleet of services uses a few a day.
   private static let maximumCached = 1024
 
-  private let masterKeyPath: String
-  /// The one in force first.
-  private let masters: Mutex<[SymmetricKey]>
+  private let masters: MasterKeys
   private let folder: KeyFolder
   private let cache = Mutex<[String: SymmetricKey]>([:])
 
@@ -26,12 +24,11 @@ package final class KeyRing: Sendable {
   ///   - copy: where they live a second time; best on another disk.
   ///   - backup: where they are copied to every day, in place of the copy of the day before.
   package init(masterKeyPath: String, folder: String, copy: String? = nil, backup: String? = nil) throws {
-    self.masterKeyPath = masterKeyPath
-    masters = Mutex(try MasterKeyFile.read(masterKeyPath))
-    self.folder = KeyFolder(path: folder, copy: copy, backup: backup)
+    masters = try MasterKeys(path: masterKeyPath)
+    self.folder = KeyFolder(path: folder, copy: copy, backup: backup, masters: masters)
     try Directories.make(folder, mode: 0o700)
     // One that is away now is made up for later.
-    if let copy { try? Directories.make(copy, mode: 0o700) }
+    try? self.folder.settle()
   }
 
   // MARK: Part keys
@@ -84,14 +81,30 @@ package final class KeyRing: Sendable {
     let name = Self.fileName(service, day, "key")
     try cache.withLock { cache in
       cache[name] = nil
-      try folder.remove(Self.fileName(service, day, "wrapped"))
+      // The key whatever becomes of the rest.
       try folder.remove(name)
+      try folder.remove(Self.fileName(service, day, "wrapped"))
     }
   }
 
-  /// Whether a day key was there and was destroyed.
-  package func isDestroyed(service: String, day: String) -> Bool {
-    folder.isRemoved(Self.fileName(service, day, "key"))
+  /// Whether a key, or a copy of it, is still there.
+  package func isThere(service: String, day: String) -> Bool {
+    let name = Self.fileName(service, day, "key")
+    return folder.isThere(name) || folder.isThere(Self.fileName(service, day, "wrapped"))
+  }
+
+  /// Whether a file `held-<part>_<service>.wrapped` opens under the key beside it.
+  private func isWholeWrapping(_ name: String, _ bytes: [UInt8]) -> Bool {
+    let key = String(name.dropLast(".wrapped".count)) + ".key"
+    guard let part = name.split(separator: "_").first.flatMap({ UUIDText.binary(String($0.dropFirst("held-".count))) })
+    else { return false }
+    var opens = false
+    _ = folder.read(key) { sealed in
+      guard let held = try? masters.openKey(sealed, purpose: Self.dayKeyPurpose, subject: key) else { return false }
+      opens = (try? Sealing.openKey(bytes, under: held, purpose: Sealing.partKeyPurpose, subject: part)) != nil
+      return true
+    }
+    return opens
   }
 
   /// The services and days (or other names) whose keys are there.
@@ -108,7 +121,7 @@ package final class KeyRing: Sendable {
       if let known = cache[name] { return known }
       var key: SymmetricKey?
       _ = folder.read(name) { sealed in
-        key = try? openKey(sealed, purpose: Self.dayKeyPurpose, subject: name)
+        key = try? masters.openKey(sealed, purpose: Self.dayKeyPurpose, subject: name)
         return key != nil
       }
       if key == nil, make {
@@ -117,7 +130,7 @@ package final class KeyRing: Sendable {
           throw VaultError("day key", "\(folder.path)/\(name)", "destroyed, or the master key does not open it")
         }
         let made = SymmetricKey(size: .bits256)
-        try folder.write(name, try sealKey(made, purpose: Self.dayKeyPurpose, subject: name))
+        try folder.write(name, try masters.sealKey(made, purpose: Self.dayKeyPurpose, subject: name))
         key = made
       }
       guard let key else {
@@ -142,8 +155,9 @@ package final class KeyRing: Sendable {
     // In the cache's lock: a key that is destroyed meanwhile must not come back.
     try cache.withLock { _ in
       try folder.mend { name, bytes in
-        guard name.hasSuffix(".key") else { return !bytes.isEmpty }
-        return (try? openKey(bytes, purpose: Self.dayKeyPurpose, subject: name)) != nil
+        name.hasSuffix(".key")
+          ? (try? masters.openKey(bytes, purpose: Self.dayKeyPurpose, subject: name)) != nil
+          : isWholeWrapping(name, bytes)
       }
     }
   }
@@ -168,28 +182,11 @@ package final class KeyRing: Sendable {
 
   /// Seals a small secret of the register, such as a camera's passphrase.
   package func seal(_ secret: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
-    try masters.withLock { try Sealing.seal(secret, under: $0[0], purpose: purpose, subject: Array(subject.utf8)) }
+    try masters.seal(secret, purpose: purpose, subject: subject)
   }
 
   package func open(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
-    try firstMaster { try Sealing.open(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
-  }
-
-  private func sealKey(_ key: SymmetricKey, purpose: String, subject: String) throws -> [UInt8] {
-    try masters.withLock { try Sealing.sealKey(key, under: $0[0], purpose: purpose, subject: Array(subject.utf8)) }
-  }
-
-  private func openKey(_ sealed: [UInt8], purpose: String, subject: String) throws -> SymmetricKey {
-    try firstMaster { try Sealing.openKey(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
-  }
-
-  private func firstMaster<R>(_ body: (SymmetricKey) throws -> R) throws -> R {
-    try masters.withLock { masters in
-      do { return try body(masters[0]) } catch {
-        guard masters.count > 1 else { throw error }
-        return try body(masters[1])
-      }
-    }
+    try masters.open(sealed, purpose: purpose, subject: subject)
   }
 
   // MARK: A new master key
@@ -197,19 +194,11 @@ package final class KeyRing: Sendable {
   /// Reads the master key's file again.
   ///
   /// - Returns: how many keys are in it: two while the key is being changed.
-  package func reloadMasters() throws -> Int {
-    let found = try MasterKeyFile.read(masterKeyPath)
-    masters.withLock { $0 = found }
-    return found.count
-  }
+  package func reloadMasters() throws -> Int { try masters.reload() }
 
   /// A secret under the key in force; nil where it is already.
   package func resealed(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8]? {
-    let isCurrent = masters.withLock { masters in
-      (try? Sealing.open(sealed, under: masters[0], purpose: purpose, subject: Array(subject.utf8))) != nil
-    }
-    guard !isCurrent else { return nil }
-    return try seal(try open(sealed, purpose: purpose, subject: subject), purpose: purpose, subject: subject)
+    try masters.resealed(sealed, purpose: purpose, subject: subject)
   }
 
   /// Seals every day key under the master key in force; those that are already are left. May be repeated after a stop.
@@ -218,14 +207,15 @@ package final class KeyRing: Sendable {
   /// - Throws: at the first that neither key opens; nothing is lost by it.
   package func resealDayKeys() throws -> Int {
     var count = 0
+    try cache.withLock { _ in try folder.resealMarks() }
     for name in folder.names where name.hasSuffix(".key") {
       // In the cache's lock: a key that is destroyed meanwhile must not come back.
       try cache.withLock { _ in
         guard
           let sealed = folder.read(
-            name, isWhole: { (try? openKey($0, purpose: Self.dayKeyPurpose, subject: name)) != nil })
+            name, isWhole: { (try? masters.openKey($0, purpose: Self.dayKeyPurpose, subject: name)) != nil })
         else { throw VaultError("day key", "\(folder.path)/\(name)", "neither master key opens it") }
-        if let again = try resealed(sealed, purpose: Self.dayKeyPurpose, subject: name) {
+        if let again = try masters.resealed(sealed, purpose: Self.dayKeyPurpose, subject: name) {
           try folder.write(name, again)
           count += 1
         }

@@ -2,6 +2,7 @@ package import Crypto
 internal import Footage
 internal import Foundation
 internal import Glibc
+internal import Synchronization
 
 /// The master key's file: one key, or while it is being changed two, the new one first.
 ///
@@ -74,6 +75,58 @@ package enum MasterKeyFile {
       out.append(value)
     }
     return stride(from: 0, to: 64, by: 2).map { out[$0] << 4 | out[$0 + 1] }
+  }
+}
+
+/// The master key in memory, and while it is being changed the one before it.
+final class MasterKeys: Sendable {
+  private let path: String
+  /// The one in force first.
+  private let keys: Mutex<[SymmetricKey]>
+
+  init(path: String) throws(VaultError) {
+    self.path = path
+    keys = Mutex(try MasterKeyFile.read(path))
+  }
+
+  /// Reads the file again; returns how many keys are in it.
+  func reload() throws(VaultError) -> Int {
+    let found = try MasterKeyFile.read(path)
+    keys.withLock { $0 = found }
+    return found.count
+  }
+
+  func seal(_ secret: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
+    try Sealing.seal(secret, under: current, purpose: purpose, subject: Array(subject.utf8))
+  }
+
+  func open(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8] {
+    try first { try Sealing.open(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  func sealKey(_ key: SymmetricKey, purpose: String, subject: String) throws -> [UInt8] {
+    try Sealing.sealKey(key, under: current, purpose: purpose, subject: Array(subject.utf8))
+  }
+
+  func openKey(_ sealed: [UInt8], purpose: String, subject: String) throws -> SymmetricKey {
+    try first { try Sealing.openKey(sealed, under: $0, purpose: purpose, subject: Array(subject.utf8)) }
+  }
+
+  /// A secret under the key in force; nil where it is already.
+  func resealed(_ sealed: [UInt8], purpose: String, subject: String) throws -> [UInt8]? {
+    let isCurrent = (try? Sealing.open(sealed, under: current, purpose: purpose, subject: Array(subject.utf8))) != nil
+    guard !isCurrent else { return nil }
+    return try seal(try open(sealed, purpose: purpose, subject: subject), purpose: purpose, subject: subject)
+  }
+
+  private var current: SymmetricKey { keys.withLock { $0[0] } }
+
+  private func first<R>(_ body: (SymmetricKey) throws -> R) throws -> R {
+    let keys = self.keys.withLock { $0 }
+    do { return try body(keys[0]) } catch {
+      guard keys.count > 1 else { throw error }
+      return try body(keys[1])
+    }
   }
 }
 

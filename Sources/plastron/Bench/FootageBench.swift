@@ -37,12 +37,14 @@ struct FootageBench: ParsableCommand {
           incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_260_101,
           created_us: 0, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 0, count: 60),
           sealedFacts: []))
+      var sealed: [UInt8] = []
       for _ in 0..<laps {
         for start in stride(from: 0, to: clip.count, by: 131_600) {
+          sealed.removeAll(keepingCapacity: true)
           _ = try chain.seal(
             ChunkContent(
               kind: .media, epoch: 1, firstArrival_us: 0, lastArrival_us: 0,
-              plaintext: Array(clip[start..<min(start + 131_600, clip.count)])), key: key)
+              plaintext: Array(clip[start..<min(start + 131_600, clip.count)])), key: key, into: &sealed)
         }
       }
     }

@@ -24,7 +24,8 @@ enum RoleRunner {
     // Keys are in memory: no core dump of any role.
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
-    MemoryLock.take(logger: logger)
+    ProcessMemory.lock(logger: logger)
+    ProcessMemory.keepFreed()
     let ending = AsyncStream<Void>.makeStream()
     let sources = [SIGTERM, SIGINT].map { number in
       signal(number, SIG_IGN)
