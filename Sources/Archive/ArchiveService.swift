@@ -65,12 +65,10 @@ package struct ArchiveService: Sendable {
 
   private func isUsable() async throws -> Bool {
     let store = self.store
-    let refusal = await Self.onThread {
-      Self.failure {
-        try store.checkBucket()
-        // What a stop left half sent.
-        try store.abortUploads(of: "")
-      }
+    let refusal = await Self.onThread { Self.failure { try store.checkBucket() } }
+    // What a stop left half sent.
+    if refusal == nil, let failure = await Self.onThread({ Self.failure { try store.abortUploads(of: "") } }) {
+      logger.warning("unfinished uploads were not ended", metadata: ["error": "\(failure)"])
     }
     if let refusal { logger.critical("the object store is not used", metadata: ["reason": "\(refusal)"]) }
     _ = try await keeper.call(.checked(refusal: refusal))

@@ -2,6 +2,7 @@ internal import Doctrine
 internal import Extraction
 internal import Foundation
 internal import Logging
+internal import ObjectStore
 internal import Seams
 
 /// Reads every closed master again at least monthly, slowly, and tells the keeper what disagrees.
@@ -11,6 +12,8 @@ internal import Seams
 struct FootageChecker: Sendable {
   /// Between looks for a master to check.
   static let pause: Duration = .seconds(10)
+  /// A store that did not answer is asked again after so long.
+  static let storePause: Duration = .seconds(600)
   /// Bytes read a second at the most, so that nobody's live or replay waits for the disk.
   static let rate_bytes: Int64 = 50 << 20
 
@@ -19,15 +22,20 @@ struct FootageChecker: Sendable {
   let logger: Logger
 
   func run() async {
+    var storeIsAwayUntil = ContinuousClock.now
     while !Task.isCancelled {
       var wait = Self.pause
       do throws(Problem) {
-        if case .footageToCheck(let facts?) = try await keeper.call(.nextFootageCheck) {
+        if case .footageToCheck(let facts?) = try await keeper.call(
+          .nextFootageCheck(onDisksOnly: .now < storeIsAwayUntil))
+        {
           let findings = await check(facts)
           // A store that does not answer says nothing of what it holds.
-          guard facts.place == .disk || findings.first?.code != "unreadable" else {
-            logger.warning("a master in the object store could not be read", metadata: ["part": "\(facts.part)"])
-            try? await Task.sleep(for: .seconds(60))
+          if facts.place == .object, let first = findings.first, first.code == "unreadable",
+            !first.sentence.contains(ObjectStoreError.Code.notFound.rawValue)
+          {
+            logger.warning("the object store could not be read: disks are read meanwhile")
+            storeIsAwayUntil = .now + Self.storePause
             continue
           }
           if let first = findings.first {

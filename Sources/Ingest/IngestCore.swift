@@ -91,7 +91,7 @@ final class IngestCore {
   private var connections: [Int32: Connection] = [:]
   private var cameras: [CameraID: CameraState] = [:]
   /// Recordings that were closed lately: a disk may yet fail to take their end.
-  private var ended: [(recording: OpenRecording, at: MonotonicTime)] = []
+  private var ended: [(recording: OpenRecording, closing: IncidentClosed, at: MonotonicTime)] = []
   private var lastSlowTurn = MonotonicTime(microseconds: 0)
   /// Whether the writer's line has room in this turn, and since when: while it has none nothing is read, and
   /// silence says nothing about a camera.
@@ -461,17 +461,16 @@ final class IngestCore {
         submit(.abandon(part: part.rawValue))
         tellUnended(part)
       }
-    } else if let recording = ended.first(where: { $0.recording.current.part == part })?.recording, takeSpare(recording)
+    } else if let (recording, closing, _) = ended.first(where: { $0.recording.current.part == part }),
+      takeSpare(recording)
     {
       // It was closed before the disk took its end.
       openPart(recording, after: part)
-      if let closing = index.takeUnended(part) {
-        index.closesIncident(recording.current.part, closing)
-        submit(
-          .close(
-            part: recording.current.part.rawValue,
-            CloseNote.content(cause: closing.cause.rawValue, at: closing.at, epoch: recording.machine.epoch)))
-      }
+      if index.takeUnended(part) != nil { index.closesIncident(recording.current.part, closing) }
+      submit(
+        .close(
+          part: recording.current.part.rawValue,
+          CloseNote.content(cause: closing.cause.rawValue, at: closing.at, epoch: recording.machine.epoch)))
     } else {
       submit(.abandon(part: part.rawValue))
       tellUnended(part)
@@ -511,16 +510,15 @@ final class IngestCore {
     setLive(state, recording, false)
     guard recording.machine.closed() else { return }
     let wall = clocks.wall()
-    index.closesIncident(
-      recording.current.part,
-      IncidentClosed(
-        incident: incident, recording: recording.recording, camera: camera, at: wall, cause: cause, by: by,
-        damage: recording.damage))
+    let closing = IncidentClosed(
+      incident: incident, recording: recording.recording, camera: camera, at: wall, cause: cause, by: by,
+      damage: recording.damage)
+    index.closesIncident(recording.current.part, closing)
     submit(
       .close(
         part: recording.current.part.rawValue,
         CloseNote.content(cause: cause.rawValue, at: wall, epoch: recording.machine.epoch)))
-    ended.append((recording, now))
+    ended.append((recording, closing, now))
     state.recording = nil
   }
 

@@ -72,7 +72,7 @@ extension Keeper {
     }
     guard let known = try await store.part(part) else {
       // Erased meanwhile: what was stored goes as well.
-      objectsToErase[part] = (path, location)
+      objectsToErase[part] = (path, location, monotonic())
       return
     }
     if known.place == .disk {
@@ -83,10 +83,12 @@ extension Keeper {
           "place": .string(FootagePlace.object.rawValue), "location": .string(location),
         ])
       guard try await store.setPlace(part, .object, location: location) else {
-        objectsToErase[part] = (path, location)
+        objectsToErase[part] = (path, location, monotonic())
         return
       }
     }
+    // One that was stored once more, elsewhere than before.
+    if known.place == .object { _ = try await store.setPlace(part, .object, location: location) }
     // The master alone: what a torn write left beside it is nowhere else.
     try Directories.remove(settings.footageRoot + "/" + known.path)
   }

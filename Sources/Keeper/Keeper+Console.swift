@@ -69,7 +69,8 @@ extension Keeper {
       return try await deviceDeclare(try camera(byToken: token), ground)
     case .figures: return .figures(figures())
     case .nextDecodeCheck: return try await nextDecodeCheck()
-    case .nextFootageCheck: return .footageToCheck(try await nextFootageCheck())
+    case .nextFootageCheck(let onDisksOnly):
+      return .footageToCheck(try await nextFootageCheck(onDisksOnly: onDisksOnly))
     case .footageChecked(let part, let finding): return try await footageChecked(part, finding)
     case .decodeChecked(let recording, let verdict, let detail):
       return try await decodeChecked(recording, verdict, detail)

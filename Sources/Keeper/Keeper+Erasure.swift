@@ -26,6 +26,8 @@ extension Keeper: ErasureSteps {
 
   /// How long after a start a clock that is not synchronised yet is waited for.
   static let synchronisation_s: Int64 = 600
+  /// An object that could not be removed for so long counts as overdue.
+  static let archivePatience_s: Int64 = 3600
   /// How long a person's word for the clock stands.
   static let confirmation_s: Int64 = 7 * 86_400
 
@@ -52,7 +54,11 @@ extension Keeper: ErasureSteps {
       let ordered = report.erased
       report = try await passes.sweep(on: day)
       report.erased += ordered
-      sweeper.overdue = report.overdue
+      let late = monotonic()
+      sweeper.overdue =
+        report.overdue + objectsToErase.values.count { late.since($0.at) > Self.archivePatience_s * 1_000_000 }
+      // Somebody, or something, stopped it meanwhile: that stays.
+      guard sweeper.stopped == nil else { return report }
       try await destroyLeftKeys(on: day)
       sweeper.lastRun = now
       try await store.setSweeperClock(now, stoppedSince: nil, reason: nil)
@@ -109,13 +115,17 @@ extension Keeper: ErasureSteps {
   }
 
   /// Durably: until a person has looked, whatever is restarted.
+  ///
+  /// When the last pass was is kept: it is what a wrong clock is told by. A register that is half rebuilt stays one.
   func stopSweeper(because reason: String) async throws {
+    guard sweeper.stopped != Self.rebuildingReason else { return }
     try await scribe.write(
       .statement, "sweeper.stopped", author: "sweeper", service: nil, ["reason": .string(reason)])
+    let last = sweeper.lastRun ?? clock()
     sweeper.isLoaded = true
     sweeper.stopped = reason
-    sweeper.lastRun = clock()
-    try await store.setSweeperClock(clock(), stoppedSince: clock(), reason: reason)
+    sweeper.lastRun = last
+    try await store.setSweeperClock(last, stoppedSince: clock(), reason: reason)
   }
 
   /// A person has looked at the clock: what it says now is true.
@@ -164,6 +174,8 @@ extension Keeper: ErasureSteps {
       // Begun before a stop, it is only finished: its key is gone.
       let isDue = Term(endDay: row.termDay).isDue(on: calendar.day(of: clock())) || row.keyName == nil
       object.phase = order != nil ? .ordered : isDue ? .due : .closed
+      // Stopped during a pass: only what is ordered, or begun, goes on.
+      if sweeper.stopped != nil, order == nil, row.keyName != nil { continue }
       if case .refused(let refusal) = may(Actor(.sweeper), .eraseAtTerm, object, at: clock()) {
         logger.error("not erased", metadata: ["part": "\(row.part)", "code": "\(refusal.code)"])
         continue
@@ -206,7 +218,10 @@ extension Keeper: ErasureSteps {
   /// Destroys a key; that it happens is in the journal first.
   private func destroy(_ name: String, of service: ServiceID) async throws {
     guard keys.isThere(service: service.rawValue, day: name) else { return }
-    try await scribe.write(.erasure, "key.destroyed", author: "sweeper", service: service, ["key": .string(name)])
+    // One that a copy which is away has still was journalled when it was destroyed here.
+    if !keys.isRemoved(service: service.rawValue, day: name) {
+      try await scribe.write(.erasure, "key.destroyed", author: "sweeper", service: service, ["key": .string(name)])
+    }
     try keys.destroyDayKey(service: service.rawValue, day: name)
   }
 
@@ -235,18 +250,22 @@ extension Keeper: ErasureSteps {
       return true
     }
     // The key is gone already; the archive, which alone can reach the store, is asked for the rest.
-    objectsToErase[part.part] = (path, part.location ?? "")
+    objectsToErase[part.part] = (path, part.location ?? "", monotonic())
     return false
   }
 
   /// A part's file, and whatever was set aside beside it.
   ///
-  /// - Throws: where its day's folder is not there: the disk may be away, and would bring the file back.
+  /// - Throws: where the disk it lies on is away, and would bring the file back.
   func removeFiles(of part: PartID, path: String) throws(VaultError) {
     let folder = Directories.parent(of: settings.footageRoot + "/" + path)
-    for name in try Directories.list(folder) where name.hasPrefix(part.rawValue) {
-      try Directories.remove(folder + "/" + name)
+    let names: [String]
+    do throws(VaultError) { names = try Directories.list(folder) } catch {
+      // A disk that has recordings of other days is there: this day's are gone from it.
+      guard error.number == ENOENT, FootageTree.hasDays(below: settings.footageRoot, beside: path) else { throw error }
+      return
     }
+    for name in names where name.hasPrefix(part.rawValue) { try Directories.remove(folder + "/" + name) }
   }
 
   package func journalCertificate(_ part: DuePart) async throws -> UInt64 {

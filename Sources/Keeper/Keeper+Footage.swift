@@ -123,8 +123,9 @@ extension Keeper {
   /// Days after which a master is read again: a month is never passed (INT-5).
   static let checkEvery_days: Int64 = 25
 
-  func nextFootageCheck() async throws -> PartIndexFacts? {
-    let found = try await store.nextFootageCheck(before: clock().adding(seconds: -Self.checkEvery_days * 86_400))
+  func nextFootageCheck(onDisksOnly: Bool) async throws -> PartIndexFacts? {
+    let found = try await store.nextFootageCheck(
+      before: clock().adding(seconds: -Self.checkEvery_days * 86_400), onDisksOnly: onDisksOnly)
     return found.map(Self.facts)
   }
 

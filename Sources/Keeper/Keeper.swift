@@ -147,7 +147,7 @@ package actor Keeper {
   /// Why the object store is not used; nil where it is, or where there is none.
   var archiveProblem: String?
   /// Objects whose key is destroyed, and those that the archive has removed since.
-  var objectsToErase: [PartID: (path: String, location: String)] = [:]
+  var objectsToErase: [PartID: (path: String, location: String, at: MonotonicTime)] = [:]
   var erasedObjects: Set<PartID> = []
   /// Paths of the parts that the archive was given to move.
   var movingPaths: [PartID: String] = [:]

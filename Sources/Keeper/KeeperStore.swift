@@ -100,7 +100,7 @@ package protocol KeeperStore: Sendable {
   func dayCounts(services: [ServiceID], from: LocalDate, to: LocalDate) async throws -> [DayCount]
   func report(of service: ServiceID, from: UTCTime, to: UTCTime) async throws -> [String: Int64]
   func partFacts(of services: [ServiceID]) async throws -> [PartFacts]
-  func nextFootageCheck(before time: UTCTime) async throws -> PartFacts?
+  func nextFootageCheck(before time: UTCTime, onDisksOnly: Bool) async throws -> PartFacts?
   /// The oldest closed part that lies on a disk and was recorded by a day.
   func nextToMove(recordedBy day: LocalDate, except skipped: [PartID]) async throws -> PartFacts?
   func partFacts(of part: PartID) async throws -> PartFacts?

@@ -52,10 +52,12 @@ extension ObjectStore {
 
   /// Ends unfinished uploads of keys that begin so: their pieces are kept, and paid for, until somebody does.
   package func abortUploads(of key: String) throws(ObjectStoreError) {
-    let listed = try send(Call(method: .GET, query: [("prefix", location.prefix + key), ("uploads", "")]))
+    // Up to the first slash: stores do not agree on how one is signed in a query.
+    let start = (location.prefix + key).prefix { $0 != "/" }
+    let listed = try send(Call(method: .GET, query: [("prefix", String(start)), ("uploads", "")]))
     for upload in XMLText(listed.body).all("Upload") {
       let text = XMLText(Array(upload.utf8))
-      guard let name = text.first("Key"), let id = text.first("UploadId"), name.hasPrefix(location.prefix) else {
+      guard let name = text.first("Key"), let id = text.first("UploadId"), name.hasPrefix(location.prefix + key) else {
         continue
       }
       let own = String(name.dropFirst(location.prefix.count))

@@ -10,6 +10,8 @@ package struct Connection: ~Copyable {
   /// How long an answer is waited for: a database that hangs must not hang who asks it.
   private final class Patience {
     var limit_ms: Int32 = -1
+    /// An answer was not waited for: it may come yet, and must not be taken for another's.
+    var isOver = false
   }
 
   /// - Parameter conninfo: libpq's connection string or URL. It may hold a password and is never logged.
@@ -30,7 +32,7 @@ package struct Connection: ~Copyable {
 
   deinit { PQfinish(handle) }
 
-  package var isUsable: Bool { PQstatus(handle) == CONNECTION_OK }
+  package var isUsable: Bool { PQstatus(handle) == CONNECTION_OK && !patience.isOver }
 
   /// From now on an answer that takes longer is a lost connection; for ever where negative.
   package borrowing func wait(atMost_ms: Int32) { patience.limit_ms = atMost_ms }
@@ -88,8 +90,8 @@ package struct Connection: ~Copyable {
     let begun = DispatchTime.now().uptimeNanoseconds
     let ready = poll(&descriptor, 1, left_ms)
     left_ms -= Int32(clamping: (DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000)
-    if ready == 0 || left_ms <= 0 {
-      // Its answer may come yet and must not be taken for another's.
+    if ready == 0 {
+      patience.isOver = true
       shutdown(PQsocket(handle), Int32(SHUT_RDWR))
       _ = PQconsumeInput(handle)
       throw DatabaseError(.connectionLost, "no answer within \(patience.limit_ms) ms")

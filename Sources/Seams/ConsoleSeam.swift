@@ -308,7 +308,7 @@ package enum ConsoleCall: Sendable, Codable {
   case figures
   case decodeChecked(RecordingID, verdict: String, detail: String)
   /// A closed part that has not been read whole for a month.
-  case nextFootageCheck
+  case nextFootageCheck(onDisksOnly: Bool)
   /// - finding: what disagrees, or nil.
   case footageChecked(PartID, finding: String?)
 }

@@ -163,6 +163,37 @@ struct FootageWriterTests {
 }
 
 extension FootageWriterTests {
+  // A disk that takes no file at all is left for another, where there is one.
+  @Test func aPartThatOneDiskDoesNotTakeIsOpenedOnAnother() throws {
+    let folder = try Folder()
+    try Directories.make(folder.path + "/volumes/b")
+    try Directories.replace(folder.path + "/2026", with: [1])
+    let told = Mutex<[String]>([])
+    let writer = FootageWriter(root: folder.path) { outcome in
+      if case .opened(_, let path) = outcome { told.withLock { $0.append(path) } }
+    }
+    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    _ = writer.submit(.append(part: part, media(1)))
+    _ = writer.submit(.close(part: part, close()))
+    writer.stop()
+    #expect(told.withLock { $0 } == ["volumes/b/2026/p.plm"])
+    var reader = try PartReader(path: folder.path + "/volumes/b/2026/p.plm", key: key)
+    var kinds: [ChunkKind] = []
+    while let items = try reader.next() { kinds += items.map(\.header.kind) }
+    #expect(kinds.last == .close && kinds.contains(.media))
+  }
+
+  // What is being flushed counts against the line, and is let go of when it is durable.
+  @Test func everythingHeldIsLetGoOf() throws {
+    let folder = try Folder()
+    let writer = FootageWriter(root: folder.path) { _ in }
+    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    for sequence in 0..<UInt64(200) { _ = writer.submit(.append(part: part, media(sequence))) }
+    for _ in 0..<100 where writer.undurable_bytes > 0 { usleep(50_000) }
+    #expect(writer.undurable_bytes == 0 && writer.oldestUndurable_us == nil)
+    writer.stop()
+  }
+
   // A disk that takes nothing when the part opens costs a gap, not the recording.
   @Test func aPartThatCouldNotBeOpenedIsOpenedLaterWithAGap() throws {
     let folder = try Folder()

@@ -100,7 +100,7 @@ def test_a_restored_dump_knows_what_was_moved_since(world, store):
     camera = world.new_camera()
     row, sent = record(world, camera)
     path = moved(world, store, row)
-    world.sql(f"UPDATE recording_part SET place = 'disk' WHERE recording_id = '{row['recording']}'")
+    world.sql(f"UPDATE recording_part SET place = 'disk', location = NULL WHERE recording_id = '{row['recording']}'")
     dumped = dump(world)
     text = dumped.read_text()
     position = world.sql("SELECT min(position) FROM journal WHERE act = 'footage.moved'")

@@ -13,12 +13,13 @@ internal import Vault
 // P5, P6, docs/design/durability.md.
 extension Keeper {
   /// Why the sweeper is stopped from before the first part comes in: holds follow later, and a stop may come between.
-  private static let stopReason =
-    "reconstruction du registre : refaites ce qu'elle nomme, puis confirmez (register rebuilt)"
+  static let rebuildingReason =
+    "reconstruction du registre en cours : relancez-la si elle s'est arrêtée (register half rebuilt)"
 
   func reindex(by author: String, _ who: [String: CanonicalJSON]) async throws -> AdminReply {
     if let rebuilding, rebuilding.outcome == nil { return .reindexing(rebuilding) }
-    let isBroken = try await store.sweeperClock()?.reason == Self.stopReason
+    let isBroken = try await store.sweeperClock()?.reason == Self.rebuildingReason
+    guard !sweeper.isRunning else { throw Problem.unavailable("L'effaceur") }
     let hasParts = try await store.hasParts()
     guard isBroken || !hasParts else {
       throw Problem(
@@ -27,7 +28,7 @@ extension Keeper {
       )
     }
     try await scribe.write(.modification, "footage.reindex-begun", author: author, service: nil, who)
-    try await stopSweeper(because: Self.stopReason)
+    try await stopSweeper(because: Self.rebuildingReason)
     rebuilding = ReindexProgress(total: 0, done: 0, outcome: nil)
     return .reindexing(ReindexProgress(total: 0, done: 0, outcome: nil))
   }
@@ -37,7 +38,8 @@ extension Keeper {
     while !Task.isCancelled {
       if let asked = rebuilding, asked.outcome == nil {
         do {
-          rebuilding?.outcome = Self.sentence(try await rebuildRegister())
+          let sentence = Self.sentence(try await rebuildRegister())
+          rebuilding?.outcome = sentence
         } catch {
           logger.error("the register was not rebuilt", metadata: ["error": "\(error)"])
           rebuilding?.outcome = "broken off: \(error); run it again"
@@ -56,7 +58,12 @@ extension Keeper {
     let closed = footage.filter(\.isClosed)
     rebuilding?.total = closed.count
     try await follow(from: 0, footage: closed, &done)
+    // Whole now: what is left to do is named, and a person confirms.
+    sweeper.stopped = nil
     try await conclude("footage.reindexed", done)
+    if done.left.isEmpty {
+      try await stopSweeper(because: "registre reconstruit : vérifiez, puis confirmez (register rebuilt)")
+    }
     alteredParts = try await store.alteredParts()
     tellIngest(.lookAgain)
     publishWall()

@@ -5,7 +5,7 @@ import Postgres
 /// What the check and the console ask, and the journal's index.
 extension Register {
   /// What the index says of every part that is not erased.
-  package func nextFootageCheck(before time: UTCTime) async throws -> PartFacts? {
+  package func nextFootageCheck(before time: UTCTime, onDisksOnly: Bool) async throws -> PartFacts? {
     try await pool.run { connection in
       try connection.query(
         """
@@ -13,8 +13,9 @@ extension Register {
           (SELECT coalesce(sum(s.media_bytes), 0) FROM segment s WHERE s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')) AS media_bytes,
           \(Self.continued)
         FROM recording_part p WHERE p.state = 'closed' AND p.path IS NOT NULL AND (p.checked_at IS NULL OR p.checked_at < at_us($1))
+          AND (NOT $2 OR p.place = 'disk')
         ORDER BY p.checked_at NULLS FIRST, p.id LIMIT 1
-        """, [time.sql]
+        """, [time.sql, .bool(onDisksOnly)]
       ).first.map(Self.partFacts)
     }
   }
@@ -75,8 +76,15 @@ extension Register {
   }
 
   /// A disk failed under it: the recording went on in another part of the same day, and it has no close chunk.
+  ///
+  /// Or every disk failed, and nothing went on.
   private static let continued =
-    "EXISTS (SELECT 1 FROM recording_part n WHERE n.recording_id = p.recording_id AND n.number = p.number + 1 AND n.local_day = p.local_day) AS continued"
+    """
+    (EXISTS (SELECT 1 FROM recording_part n
+       WHERE n.recording_id = p.recording_id AND n.number = p.number + 1 AND n.local_day = p.local_day)
+     OR EXISTS (SELECT 1 FROM recording r JOIN incident i ON i.id = r.incident_id
+       WHERE r.id = p.recording_id AND i.closing_cause = 'storage-failed')) AS continued
+    """
 
   private static func partFacts(_ row: Row) throws -> PartFacts {
     let head = row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head")

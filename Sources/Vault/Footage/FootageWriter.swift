@@ -34,6 +34,9 @@ package final class FootageWriter: Sendable {
   /// Hands over a command; false when the line is full: try again, do not drop.
   package func submit(_ command: FootageCommand) -> Bool { line.append(command) }
 
+  /// What waits, or is written and not flushed yet.
+  package var undurable_bytes: Int { line.undurable_bytes }
+
   /// Whether the line has room for a good while.
   package var hasRoom: Bool { line.undurable_bytes < Self.capacity_bytes / 2 }
 

@@ -106,6 +106,11 @@ package enum FootageTree {
     }
   }
 
+  /// Whether the disk of a path holds the folders of any year.
+  package static func hasDays(below root: String, beside path: String) -> Bool {
+    !folders(root, Volumes.prefix(of: path)).isEmpty
+  }
+
   /// Folders that are named as years, months and days are.
   private static func folders(_ root: String, _ path: String) -> [String] {
     Directories.names(in: root + "/" + path).filter { $0.utf8.allSatisfy { (48...57).contains($0) } }

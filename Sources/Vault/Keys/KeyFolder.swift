@@ -80,6 +80,9 @@ struct KeyFolder: Sendable {
     [path, copy].contains { folder in folder.map { access($0 + "/" + name, F_OK) == 0 } ?? false }
   }
 
+  /// Whether a name was removed while the second copy is away: it may have it still.
+  func mayReturn(_ name: String) -> Bool { isRemoved(name) && copy.map { !isReady($0) } ?? false }
+
   /// Whether a name is free: neither there nor removed.
   func mayMake(_ name: String) -> Bool { !isRemoved(name) && !isThere(name) }
 
@@ -111,7 +114,8 @@ struct KeyFolder: Sendable {
     for folder in [path, copy].compactMap({ $0 }) {
       for file in Directories.names(in: folder) where file.hasSuffix(Self.mark) {
         let name = String(file.dropLast(Self.mark.count))
-        guard let bytes = bytes(folder, file),
+        // One that does not open is not ours: the next look at the copies names it.
+        guard let bytes = bytes(folder, file), isMark(name, bytes),
           let again = try masters.resealed(bytes, purpose: Self.markPurpose, subject: name)
         else { continue }
         try Directories.replace(folder + "/" + file, with: again, mode: 0o600)
@@ -125,22 +129,28 @@ struct KeyFolder: Sendable {
   ///
   /// - Throws: where a folder cannot be used, or a mark was made by somebody else; everything else is done before.
   func mend(isWhole: (String, [UInt8]) -> Bool) throws(VaultError) {
-    try settle()
-    guard let copy else { return }
     var failure: VaultError?
-    // What was removed while a copy was away goes from it as soon as it is back.
-    for (folder, file) in marks {
-      let name = String(file.dropLast(Self.mark.count))
-      guard bytes(folder, file).map({ isMark(name, $0) }) == true else {
-        failure = VaultError("mark", "\(folder)/\(file)", "not made by this server: somebody put it there")
-        continue
+    func note(_ body: () throws(VaultError) -> Void) {
+      do throws(VaultError) { try body() } catch { failure = failure ?? error }
+    }
+    note { () throws(VaultError) in try setUp() }
+    if let copy, isReady(copy) {
+      // What was removed while a copy was away goes from it as soon as it is back.
+      for (folder, file) in marks {
+        let name = String(file.dropLast(Self.mark.count))
+        if bytes(folder, file).map({ isMark(name, $0) }) == true {
+          note { () throws(VaultError) in try remove(name) }
+        } else {
+          failure = failure ?? VaultError("mark", "\(folder)/\(file)", "not made by this server: somebody put it there")
+        }
       }
-      try remove(name)
+      for name in names {
+        guard let whole = read(name, isWhole: { isWhole(name, $0) }), bytes(copy, name) != whole else { continue }
+        note { () throws(VaultError) in try Directories.replace(copy + "/" + name, with: whole, mode: 0o600) }
+      }
     }
-    for name in names {
-      guard let whole = read(name, isWhole: { isWhole(name, $0) }) else { continue }
-      if bytes(copy, name) != whole { try Directories.replace(copy + "/" + name, with: whole, mode: 0o600) }
-    }
+    // Last: what only a former folder has was not ours to lose.
+    note { () throws(VaultError) in try emptyFormer() }
     if let failure { throw failure }
   }
 
@@ -150,34 +160,65 @@ struct KeyFolder: Sendable {
     }
   }
 
-  /// Sets up the folders that are named, and empties those that no longer are.
+  private var known: [String] {
+    bytes(path, Self.places).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) } ?? []
+  }
+
+  private func remember(_ places: [String]) throws(VaultError) {
+    try Directories.replace(path + "/" + Self.places, with: Array(places.joined(separator: "\n").utf8), mode: 0o600)
+  }
+
+  /// Sets up the folders that are named.
   ///
   /// - Throws: where one that was set up is not there.
-  func settle() throws(VaultError) {
-    let list = path + "/" + Self.places
-    var known =
-      bytes(path, Self.places).map { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) } ?? []
-    for place in [copy, backup].compactMap({ $0 }) where !isReady(place) {
-      guard !known.contains(place) else { throw VaultError("keys", place, "it is not there: mount it") }
-      try Directories.make(place, mode: 0o700)
-      known.append(place)
-      try Directories.replace(list, with: Array(known.joined(separator: "\n").utf8), mode: 0o600)
-      try Directories.replace(place + "/" + Self.flag, with: Array("plastron\n".utf8), mode: 0o600)
+  func setUp() throws(VaultError) {
+    var failure: VaultError?
+    for place in [copy, backup].compactMap({ $0 }) {
+      do throws(VaultError) {
+        let known = self.known
+        if !isReady(place) {
+          guard !known.contains(place) else {
+            throw VaultError(
+              "keys", place, "it is not there: mount it; for a new disk make the file \(Self.flag) in it")
+          }
+          try Directories.make(place, mode: 0o700)
+          try Directories.replace(place + "/" + Self.flag, with: Array("plastron\n".utf8), mode: 0o600)
+        }
+        if !known.contains(place) { try remember(known + [place]) }
+      } catch { failure = failure ?? error }
     }
+    if let failure { throw failure }
+  }
+
+  /// Empties folders that are no longer named, so that no key outlives its day there.
+  ///
+  /// - Throws: where one cannot be reached.
+  private func emptyFormer() throws(VaultError) {
+    let live = [path, copy, backup].compactMap { $0 }
     for place in known where place != copy && place != backup {
       guard isReady(place) else {
-        throw VaultError("keys", place, "keys were copied there once: mount it, so that they can be removed")
+        throw VaultError(
+          "keys", place,
+          "keys were copied there once: mount it, so that they are removed; if its disk is destroyed, take its line out of \(path)/\(Self.places)"
+        )
       }
-      for folder in [place, place + "/days"] {
-        for name in Directories.names(in: folder) where name.contains(".key") || name.contains(".wrapped") {
-          try DurableFile.overwrite(folder + "/" + name)
-          try Directories.remove(folder + "/" + name)
+      // Another spelling of a folder that is in use is not a former one.
+      if !live.contains(where: { Self.isSame($0, place) }) {
+        for folder in [place, place + "/days"] {
+          for name in Directories.names(in: folder) where name.contains(".key") || name.contains(".wrapped") {
+            try DurableFile.overwrite(folder + "/" + name)
+            try Directories.remove(folder + "/" + name)
+          }
         }
+        try Directories.remove(place + "/" + Self.flag)
       }
-      try Directories.remove(place + "/" + Self.flag)
-      known.removeAll { $0 == place }
-      try Directories.replace(list, with: Array(known.joined(separator: "\n").utf8), mode: 0o600)
+      try remember(known.filter { $0 != place })
     }
+  }
+
+  private static func isSame(_ one: String, _ other: String) -> Bool {
+    var (a, b) = (stat(), stat())
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino
   }
 
   private func isReady(_ place: String) -> Bool { access(place + "/" + Self.flag, F_OK) == 0 }

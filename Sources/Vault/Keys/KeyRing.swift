@@ -28,7 +28,7 @@ package final class KeyRing: Sendable {
     self.folder = KeyFolder(path: folder, copy: copy, backup: backup, masters: masters)
     try Directories.make(folder, mode: 0o700)
     // One that is away now is made up for later.
-    try? self.folder.settle()
+    try? self.folder.setUp()
   }
 
   // MARK: Part keys
@@ -81,17 +81,20 @@ package final class KeyRing: Sendable {
     let name = Self.fileName(service, day, "key")
     try cache.withLock { cache in
       cache[name] = nil
-      // The key whatever becomes of the rest.
-      try folder.remove(name)
-      try folder.remove(Self.fileName(service, day, "wrapped"))
+      // Both, whatever becomes of either.
+      let outcomes = [name, Self.fileName(service, day, "wrapped")].map { name in Result { try folder.remove(name) } }
+      for outcome in outcomes { try outcome.get() }
     }
   }
 
-  /// Whether a key, or a copy of it, is still there.
+  /// Whether a key, or a copy of it, is still there, or may be in a copy that is away.
   package func isThere(service: String, day: String) -> Bool {
     let name = Self.fileName(service, day, "key")
-    return folder.isThere(name) || folder.isThere(Self.fileName(service, day, "wrapped"))
+    return folder.isThere(name) || folder.isThere(Self.fileName(service, day, "wrapped")) || folder.mayReturn(name)
   }
+
+  /// Whether a key was destroyed.
+  package func isRemoved(service: String, day: String) -> Bool { folder.isRemoved(Self.fileName(service, day, "key")) }
 
   /// Whether a file `held-<part>_<service>.wrapped` opens under the key beside it.
   private func isWholeWrapping(_ name: String, _ bytes: [UInt8]) -> Bool {
