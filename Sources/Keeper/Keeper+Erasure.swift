@@ -130,8 +130,10 @@ extension Keeper: ErasureSteps {
 
   /// A person has looked at the clock: what it says now is true.
   func confirmClock(by author: String, _ who: [String: CanonicalJSON]) async throws {
-    guard rebuilding.map({ $0.outcome != nil }) ?? true else {
-      throw Problem.unavailable("Le registre (reconstruction)")
+    guard sweeper.stopped != Self.rebuildingReason else {
+      throw Problem(
+        409, "rebuild-unfinished", "Reconstruction inachevée (Rebuild unfinished)",
+        "Le registre n'est reconstruit qu'en partie : plastron footage reindex, puis confirmez. (Run it again first.)")
     }
     try await scribe.write(.statement, "sweeper.clock-confirmed", author: author, service: nil, who)
     sweeper.isLoaded = true

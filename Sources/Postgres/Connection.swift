@@ -89,7 +89,8 @@ package struct Connection: ~Copyable {
     var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
     let begun = DispatchTime.now().uptimeNanoseconds
     let ready = poll(&descriptor, 1, left_ms)
-    left_ms -= Int32(clamping: (DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000)
+    // An answer that is there is taken, however late this thread came to look; a limit that is over is not a wait without one.
+    left_ms = max(0, left_ms - Int32(clamping: (DispatchTime.now().uptimeNanoseconds - begun) / 1_000_000))
     if ready == 0 {
       patience.isOver = true
       shutdown(PQsocket(handle), Int32(SHUT_RDWR))

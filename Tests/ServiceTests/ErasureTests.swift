@@ -98,15 +98,7 @@ struct ErasureTests {
 
   /// A closed recording of a service under one month, with a file.
   private static func recording(_ world: KeeperWorld) async throws -> (RecordingID, PartID, String) {
-    let service = ServiceID(
-      try await world.admin(
-        .createService(
-          name: "pn", regime: "pn-gn", act: "essai", date: LocalDate(year: 2027, month: 1, day: 1),
-          authorisedCameras: nil)))
-    let agent = AgentID(
-      try await world.admin(.createAgent(service: service.rawValue, matricule: "w", name: "w", rank: "g")))
-    try await world.admin(.enrolCamera(service: service.rawValue, CameraID("C"), model: ""))
-    try await world.admin(.issueCamera(CameraID("C"), agent))
+    let (service, agent) = try await world.furnish()
     let recording = RecordingID(UUID().uuidString.lowercased())
     let incident = IncidentID(UUID().uuidString.lowercased())
     let grant = try await world.keeper.partGrants(for: service, from: calendar.day(of: start))[0]

@@ -18,15 +18,7 @@ struct IndexTests {
 
   private func world() async throws -> (KeeperWorld, ServiceID, AgentID) {
     let world = try await KeeperWorld.make(at: Self.start, calendar: Self.calendar)
-    let service = ServiceID(
-      try await world.admin(
-        .createService(
-          name: "pn", regime: "pn-gn", act: "essai", date: LocalDate(year: 2027, month: 1, day: 1),
-          authorisedCameras: nil)))
-    let agent = AgentID(
-      try await world.admin(.createAgent(service: service.rawValue, matricule: "w", name: "w", rank: "g")))
-    try await world.admin(.enrolCamera(service: service.rawValue, CameraID("C"), model: ""))
-    try await world.admin(.issueCamera(CameraID("C"), agent))
+    let (service, agent) = try await world.furnish()
     return (world, service, agent)
   }
 

@@ -46,15 +46,44 @@ struct KeeperWorld {
     let clock: @Sendable () -> UTCTime = { UTCTime(microseconds: wall.now) }
     let scribe = Scribe(file: journal, clock: clock, logger: logger)
     try await register.enterNode(name: node, at: start)
-    let keeper = Keeper(
-      settings: .init(
-        node: node, nodeName: "test", footageRoot: folder + "/footage", secondFactorRequired: false,
-        clockIsSynchronised: { true }, sweepPause: .zero), store: register, keys: keys, scribe: scribe,
-      calendar: calendar, clock: clock, monotonic: { MonotonicTime(microseconds: monotonic.now) }, logger: logger)
+    let keeper = keeper(node, folder, register, keys, scribe, calendar, wall, monotonic, logger)
     try await keeper.load()
     return KeeperWorld(
       keeper: keeper, register: register, database: database, pool: pool, folder: folder, journal: journal, keys: keys,
       scribe: scribe, wall: wall, monotonic: monotonic)
+  }
+
+  private static func keeper(
+    _ node: String, _ folder: String, _ register: Register, _ keys: KeyRing, _ scribe: Scribe,
+    _ calendar: LegalCalendar, _ wall: SettableClock, _ monotonic: SettableClock, _ logger: Logger
+  ) -> Keeper {
+    Keeper(
+      settings: .init(
+        node: node, nodeName: "test", footageRoot: folder + "/footage", secondFactorRequired: false,
+        clockIsSynchronised: { true }, sweepPause: .zero), store: register, keys: keys, scribe: scribe,
+      calendar: calendar, clock: { UTCTime(microseconds: wall.now) },
+      monotonic: { MonotonicTime(microseconds: monotonic.now) }, logger: logger)
+  }
+
+  /// Another process on the same folders: what was in memory is gone.
+  func restarted() async throws -> Keeper {
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    let again = Self.keeper(
+      await keeper.settings.node, folder, register, keys, scribe, await keeper.calendar, wall, monotonic, logger)
+    try await again.load()
+    return again
+  }
+
+  /// A service under one month, an agent of it, and the camera "C", issued to the agent.
+  func furnish(on day: LocalDate = LocalDate(year: 2027, month: 1, day: 1)) async throws -> (ServiceID, AgentID) {
+    let service = ServiceID(
+      try await admin(
+        .createService(name: "pn", regime: "pn-gn", act: "essai", date: day, authorisedCameras: nil)))
+    let agent = AgentID(try await admin(.createAgent(service: service.rawValue, matricule: "w", name: "w", rank: "g")))
+    try await admin(.enrolCamera(service: service.rawValue, CameraID("C"), model: ""))
+    try await admin(.issueCamera(CameraID("C"), agent))
+    return (service, agent)
   }
 
   func end() {
