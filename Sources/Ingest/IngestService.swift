@@ -72,6 +72,9 @@ package struct IngestService: Sendable {
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
   }
 
+  /// Tries of the keeper, some three seconds, between two warnings.
+  private static let quietTries = 10
+
   /// What a stop left open and nobody could answer for yet.
   private struct LeftParts {
     var found: [FoundPart]
@@ -88,6 +91,7 @@ package struct IngestService: Sendable {
     let recent = RecentParts.find(below: settings.footageRoot, at: startedAt)
     // An incident that has a file is not opened a second time, whatever became of the news of it.
     table.markUsed(recent.incidents)
+    var tries = 0
     while true {
       try Task.checkCancellation()
       do throws(Problem) {
@@ -96,7 +100,11 @@ package struct IngestService: Sendable {
         let taken = answers.filter { take($0) }.map(\.grant.part)
         return isWhole ? nil : LeftParts(found: recent.parts, startedAt: startedAt, taken: taken)
       } catch {
-        logger.warning("keeper away: open recordings wait", metadata: ["problem": "\(error.code)"])
+        tries += 1
+        // At a start the keeper is a moment later: that is no news.
+        if tries % Self.quietTries == 0 {
+          logger.warning("keeper away: open recordings wait", metadata: ["problem": "\(error.code)"])
+        }
         try await Task.sleep(for: KeeperLink.retry)
       }
     }

@@ -50,6 +50,9 @@ struct APICommand: AsyncParsableCommand {
 
   func run() async throws {
     guard path.hasPrefix("/") else { throw Complaint(description: "the path begins with /") }
+    guard path != "/wall", !path.hasSuffix("/live") else {
+      throw Complaint(description: "\(path) has no end: it is for a browser, or another client that reads as it comes")
+    }
     try await login.with { session in
       let answer = try await session.send(method, path, json: body.map { Data($0.utf8) })
       if !answer.isEmpty { print(String(decoding: answer, as: UTF8.self)) }
