@@ -65,9 +65,11 @@ package struct ArchiveService: Sendable {
 
   private func isUsable() async throws -> Bool {
     let store = self.store
-    let refusal = await Self.onThread { Self.failure { try store.checkBucket() } }
+    let refusal = await BlockingWork.run(isUrgent: false) { Self.failure { try store.checkBucket() } }
     // What a stop left half sent.
-    if refusal == nil, let failure = await Self.onThread({ Self.failure { try store.abortUploads(of: "") } }) {
+    if refusal == nil,
+      let failure = await BlockingWork.run(isUrgent: false, { Self.failure { try store.abortUploads(of: "") } })
+    {
       logger.warning("unfinished uploads were not ended", metadata: ["error": "\(failure)"])
     }
     if let refusal { logger.critical("the object store is not used", metadata: ["reason": "\(refusal)"]) }
@@ -78,7 +80,7 @@ package struct ArchiveService: Sendable {
   /// Files that a stop between the move and the removal left behind.
   private func tellFound() async throws {
     let root = footageRoot
-    let found: [PartID] = await Self.onThread {
+    let found: [PartID] = await BlockingWork.run(isUrgent: false) {
       var parts: [PartID] = []
       FootageTree.walk(root) { path in
         if let name = path.split(separator: "/").last { parts.append(PartID(String(name.dropLast(4)))) }
@@ -99,7 +101,7 @@ package struct ArchiveService: Sendable {
       case .erase(let part, _, _): part
       }
     let (store, root) = (self.store, footageRoot)
-    let failure = await Self.onThread {
+    let failure = await BlockingWork.run(isUrgent: false) {
       Self.failure {
         switch work {
         case .move(let facts): try Self.move(facts, from: root, to: store)
@@ -152,12 +154,6 @@ package struct ArchiveService: Sendable {
       try body()
       return nil
     } catch { return "\(error)" }
-  }
-
-  private static func onThread<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
-    await withCheckedContinuation { continuation in
-      DispatchQueue.global(qos: .utility).async { continuation.resume(returning: body()) }
-    }
   }
 }
 

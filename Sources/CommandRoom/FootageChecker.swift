@@ -4,6 +4,7 @@ internal import Foundation
 internal import Logging
 internal import ObjectStore
 internal import Seams
+internal import Vault
 
 /// Reads every closed master again at least monthly, slowly, and tells the keeper what disagrees.
 ///
@@ -55,11 +56,7 @@ struct FootageChecker: Sendable {
 
   private func check(_ facts: PartIndexFacts) async -> [FootageFinding] {
     let footage = self.footage
-    return await withCheckedContinuation { continuation in
-      DispatchQueue.global(qos: .background).async {
-        continuation.resume(returning: FootageCheck.check(IndexedPart(facts), open: footage.open))
-      }
-    }
+    return await BlockingWork.run(isUrgent: false) { FootageCheck.check(IndexedPart(facts), open: footage.open) }
   }
 }
 

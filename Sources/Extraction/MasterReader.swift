@@ -1,6 +1,5 @@
 package import Crypto
 internal import Footage
-internal import Dispatch
 package import Vault
 
 /// One part to be read: where its bytes are, and its key.
@@ -36,16 +35,9 @@ package struct MasterReader: Sendable {
     altered = self.parts.flatMap(\.survey.altered)
   }
 
-  /// A thread that may wait for a disk or an object store; the console's own threads do not.
-  private static func blocking<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-    try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global(qos: .userInitiated).async { continuation.resume(with: Result { try body() }) }
-    }
-  }
-
   /// Surveys on a thread of its own.
   package static func survey(_ parts: @escaping @Sendable () throws -> [MasterPart]) async throws -> MasterReader {
-    try await blocking { try MasterReader(try parts()) }
+    try await BlockingWork.attempt { try MasterReader(try parts()) }
   }
 
   /// Gives every chunk that is as it was written.
@@ -53,7 +45,7 @@ package struct MasterReader: Sendable {
     for (part, survey) in parts {
       let file = ChunkFile(part.source)
       for place in survey.places {
-        let piece = try await Self.blocking {
+        let piece = try await BlockingWork.attempt {
           let sealed = try file.sealed(place.header, at: place.offset)
           return try place.header.open(sealed, key: part.key, fileOffset: place.offset)
         }

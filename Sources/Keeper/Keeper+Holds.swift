@@ -78,7 +78,6 @@ extension Keeper {
   func heldKeys(of recording: RecordingID) async throws -> [(part: PartID, wrapped: [UInt8], name: String)] {
     try await store.parts(of: recording).map { part, _, _ in
       let name = Self.heldKeyName(part.id)
-      // A register that came back from before its hold, and whose day is gone: the hold kept it.
       guard part.keyName != name else { return (part: part.id, wrapped: part.wrappedKey, name: name) }
       return (
         part: part.id,

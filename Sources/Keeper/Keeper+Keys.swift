@@ -20,7 +20,7 @@ extension Keeper {
   func keepKeys() async {
     let keys = self.keys
     let now_s = clock().seconds
-    let outcome = await Self.onThread {
+    let outcome = await BlockingWork.run {
       // The backup is made whatever the second copy does.
       let outcomes = [Result { try keys.mendCopies() }, Result { _ = try keys.backUp(now_s: now_s) }]
       return Result { for outcome in outcomes { try outcome.get() } }
@@ -44,12 +44,12 @@ extension Keeper {
     }
     try await scribe.write(.modification, "keys.rotation-begun", author: author, service: nil, who)
     let keys = self.keys
-    let dayKeys = try await Self.onThread { Result { try keys.resealDayKeys() } }.get()
+    let dayKeys = try await BlockingWork.attempt { try keys.resealDayKeys() }
     let secrets = try await resealSecrets()
     remembered = nil
     await remember()
     let now_s = clock().seconds
-    _ = try await Self.onThread { Result { try keys.backUp(now_s: now_s, force: true) } }.get()
+    _ = try await BlockingWork.attempt { try keys.backUp(now_s: now_s, force: true) }
     try await scribe.write(
       .modification, "keys.rotated", author: author, service: nil,
       who.merging(["day_keys": .integer(Int64(dayKeys)), "secrets": .integer(Int64(secrets))]) { $1 })

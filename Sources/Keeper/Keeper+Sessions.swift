@@ -39,7 +39,7 @@ extension Keeper {
     // A name that no account can have is looked up as none: it must not be cut at a zero byte on its way.
     let isName = AccountName.isValid(name)
     let hash = (isName ? try await store.account(named: name) : nil)?.passwordHash ?? PasswordHash.decoy
-    let matches = await Self.onThread { PasswordHash.matches(password, hash) }
+    let matches = await BlockingWork.run { PasswordHash.matches(password, hash) }
     // Read after the slow part: what other tries did meanwhile counts.
     let account = isName ? try await store.account(named: name) : nil
     guard let account, !account.disabled, account.passwordHash == hash,
@@ -203,13 +203,6 @@ extension Keeper {
       wall: wall.sorted { $0.rawValue < $1.rawValue }, needsSecondFactor: isLimited)
   }
 
-  /// Runs a heavy computation outside the cooperative pool.
-  static func onThread<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
-    await withCheckedContinuation { continuation in
-      DispatchQueue.global(qos: .userInitiated).async { continuation.resume(returning: body()) }
-    }
-  }
-
   // MARK: Second factor
 
   func beginSecondFactor(_ token: String) async throws -> ConsoleReply {
@@ -277,7 +270,7 @@ extension Keeper {
       throw Problem(429, "too-many-tries", "Trop d'essais (Too many tries)", "Attendez une minute. (Wait a minute.)")
     }
     let hash = person.account.passwordHash
-    guard await Self.onThread({ PasswordHash.matches(old, hash) }) else {
+    guard await BlockingWork.run({ PasswordHash.matches(old, hash) }) else {
       throw try await failed(person.account, peer: "session", act: "password-change", what: "password")
     }
     guard (PasswordHash.minimumLength...PasswordHash.maximumLength).contains(new.utf8.count), new != old else {
@@ -285,7 +278,7 @@ extension Keeper {
         "Un mot de passe a de \(PasswordHash.minimumLength) à \(PasswordHash.maximumLength) caractères, et change. (At least \(PasswordHash.minimumLength), and another one.)"
       )
     }
-    guard let made = await Self.onThread({ try? PasswordHash.make(new) }) else { throw Problem.fault }
+    guard let made = await BlockingWork.run({ try? PasswordHash.make(new) }) else { throw Problem.fault }
     try await scribe.write(
       .modification, "password.changed", author: person.account.name, service: person.account.agent.service, [:])
     try await store.setPassword(person.account.id, hash: made, keeping: person.session)

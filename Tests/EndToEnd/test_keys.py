@@ -49,6 +49,16 @@ def later(tmp_path, days):
     return {"LD_PRELOAD": str(library), "LATER_S": str(days * 86400)}
 
 
+def live_later(world, tmp_path, days):
+    """The server stopped, and started so many days from now; a person says that its clock is right."""
+    world.server.stdin.close()
+    world.server.wait(30)
+    world.environment = dict(world.environment, **later(tmp_path, days))
+    world.start_server()
+    until(world.is_up, 60)
+    world.admin("confirm-clock")
+
+
 @pytest.fixture
 def world(tmp_path):
     backup = tmp_path / "keys-backup"
@@ -138,12 +148,7 @@ def test_after_its_term_no_backup_brings_footage_back(world, tmp_path):
     for folder in here:
         assert len(part_keys(kept / "footage", [folder], masters)) == 1, folder
     # Seven months later.
-    world.server.stdin.close()
-    world.server.wait(30)
-    world.environment = dict(world.environment, **later(tmp_path, 215))
-    world.start_server()
-    until(world.is_up, 60)
-    world.admin("confirm-clock")
+    live_later(world, tmp_path, 215)
     until(lambda: "erased: 1" in world.admin("sweep", check=False) or "erasure.certificate" in world.acts(row["recording"]), 60, 1)
     assert not list((world.data / "footage").rglob("*.plm"))
     assert part_keys(kept / "footage", here, masters) == {}

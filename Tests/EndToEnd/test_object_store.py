@@ -12,7 +12,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 from conftest import PROGRAM, World, free_port, until
-from test_keys import later
+from test_keys import live_later
 from test_restore import dump, hold, record, restore
 
 # Creating a user, its policy, its key and the bucket: what is asked after it is checked, signature and rights.
@@ -200,12 +200,7 @@ def test_a_closed_recording_is_moved_read_held_checked_and_erased(world, store, 
     store.s3.put_object(Bucket="footage", Key=f"node-1/{path}", Body=stored)
     assert world.session("chef").call("POST", f"/holds/{kept}/release", json={"reason": "classée"}).status_code == 204
     # Seven months later it is gone, there too, with one certificate.
-    world.server.stdin.close()
-    world.server.wait(30)
-    world.environment = dict(world.environment, **later(tmp_path, 215))
-    world.start_server()
-    until(world.is_up, 60)
-    world.admin("confirm-clock")
+    live_later(world, tmp_path, 215)
     until(lambda: "erasure.certificate" in world.acts(row["recording"]) or world.admin("sweep", check=False) and False, 60, 1)
     until(lambda: store.keys() == [], 60, 1)
     assert world.acts(row["recording"]).count("erasure.certificate") == 1

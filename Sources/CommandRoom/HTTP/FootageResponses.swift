@@ -6,6 +6,7 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import Seams
+internal import Vault
 
 /// What reads footage: extraction and the check. Read-only, with keys granted for the act.
 extension ConsoleAPI {
@@ -94,17 +95,14 @@ extension ConsoleAPI {
     }
     let footage = self.footage
     return try Response.json(
-      await withCheckedContinuation { continuation in
-        DispatchQueue.global(qos: .utility).async {
-          let parts = facts.map(IndexedPart.init)
-          let findings = parts.flatMap { FootageCheck.check($0, open: footage.open) }
-          continuation.resume(
-            returning: CheckShape(
-              checked: parts.count,
-              findings: findings.map {
-                CheckShape.Finding(recording: $0.recording, part: $0.part, code: $0.code, sentence: $0.sentence)
-              }, strays: FootageCheck.strays(root: footage.root, known: Set(paths))))
-        }
+      await BlockingWork.run(isUrgent: false) {
+        let parts = facts.map(IndexedPart.init)
+        let findings = parts.flatMap { FootageCheck.check($0, open: footage.open) }
+        return CheckShape(
+          checked: parts.count,
+          findings: findings.map {
+            CheckShape.Finding(recording: $0.recording, part: $0.part, code: $0.code, sentence: $0.sentence)
+          }, strays: FootageCheck.strays(root: footage.root, known: Set(paths)))
       })
   }
 }

@@ -20,7 +20,7 @@ extension Keeper {
     var isRebuild = false
     var entries = 0
     var parts = 0
-    /// Files whose key is destroyed: they were erased before, and are removed again.
+    /// Files of parts that were erased, with their certificates, and are removed again.
     var removed = 0
     /// Acts that only a person can do again, with how many.
     var left: [String: Int] = [:]
@@ -106,7 +106,7 @@ extension Keeper {
   /// Masters of a day and after that the register does not know, or believes open though they are closed; oldest first.
   func unknownFootage(since day: LocalDate) async throws -> [FoundPart] {
     let root = settings.footageRoot
-    let found = await Self.onThread {
+    let found = await BlockingWork.run {
       var found: [FoundPart] = []
       FootageTree.walk(root) { path in
         // By its folder first: a start does not open the files of six months.
@@ -130,15 +130,13 @@ extension Keeper {
 
   private func bringIn(_ part: FoundPart, _ done: inout Forwarded) async throws {
     do {
-      if done.isRebuild {
-        // It was erased, with its certificate, and a copy of its file came back: it goes again.
-        guard !done.certified.contains(part.part.rawValue) else {
-          try removeFiles(of: part.part, path: part.path)
-          done.removed += 1
-          return
-        }
-        try await makeService(of: part)
+      // It was erased, with its certificate, and a copy of its file came back: it goes again.
+      guard !done.certified.contains(part.part.rawValue) else {
+        try removeFiles(of: part.part, path: part.path)
+        done.removed += 1
+        return
       }
+      if done.isRebuild { try await makeService(of: part) }
       try await bringIn(part)
       done.parts += 1
     } catch  where store.isTransient(error) {

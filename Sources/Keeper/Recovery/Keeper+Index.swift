@@ -15,9 +15,9 @@ extension Keeper {
     _ part: PartID, of recording: RecordingID, path: String, key: SymmetricKey, proving known: PartProgress?
   ) async throws -> FileIndex {
     let full = settings.footageRoot + "/" + path
-    return try await Self.onThread {
-      Result { try FileIndex(path: full, part: part, recording: recording, key: key, proving: known) }
-    }.get()
+    return try await BlockingWork.attempt {
+      try FileIndex(path: full, part: part, recording: recording, key: key, proving: known)
+    }
   }
 
   /// Completes the index of parts that were closed while rows of it were lost: dropped in a long absence, or with a database

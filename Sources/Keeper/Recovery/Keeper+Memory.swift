@@ -23,7 +23,7 @@ extension Keeper {
     let memory = self.memory
     guard memory != remembered else { return }
     let keys = self.keys
-    let written = await Self.onThread {
+    let written = await BlockingWork.run {
       Result {
         let text = try JSONEncoder().encode(memory)
         try Directories.replace(
