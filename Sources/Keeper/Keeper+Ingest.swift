@@ -203,7 +203,7 @@ extension Keeper {
     case .streaming(let recordings):
       for (id, incident) in active { active[id]?.streaming = recordings.contains(incident.entry.recording) }
       publishWall()
-    case .segment: break
+    case .segment, .linkHealth: break
     }
   }
 
@@ -233,7 +233,7 @@ extension Keeper {
       active[closed.incident] = nil
       publishWall()
     case .refused(let refusal): try await store.insert(refusal)
-    case .streamJoined, .streamLeft, .chainHeads, .linkTested, .streaming: break
+    case .streamJoined, .streamLeft, .chainHeads, .linkTested, .linkHealth, .streaming: break
     }
   }
 

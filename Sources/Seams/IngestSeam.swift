@@ -50,12 +50,13 @@ package struct CameraAdmission: Equatable, Sendable, Codable {
   package var issuedTo: AgentID?
   package var regime: String
   package var regimeVersion: Int
+  package var reception: ReceptionSettings
   /// Leave for the next incidents, the first to be used first; one is used up by an opening.
   package var grants: [IncidentGrant]
 
   package init(
     camera: CameraID, service: ServiceID, passphrase: String, enabled: Bool, issuedTo: AgentID?,
-    regime: String, regimeVersion: Int, grants: [IncidentGrant]
+    regime: String, regimeVersion: Int, reception: ReceptionSettings = .init(), grants: [IncidentGrant]
   ) {
     self.camera = camera
     self.service = service
@@ -64,6 +65,7 @@ package struct CameraAdmission: Equatable, Sendable, Codable {
     self.issuedTo = issuedTo
     self.regime = regime
     self.regimeVersion = regimeVersion
+    self.reception = reception
     self.grants = grants
   }
 }
@@ -140,6 +142,8 @@ package enum IngestEvent: Equatable, Sendable, Codable {
   case incidentClosed(IncidentClosed)
   case refused(RefusalEntry)
   case linkTested(LinkTestResult)
+  /// How the links of connected cameras did since the last time, every ten seconds.
+  case linkHealth([LinkHealth])
   /// Recordings whose camera is connected now: told when the keeper comes back.
   case streaming([RecordingID])
 }

@@ -312,6 +312,10 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
   case notDeliverable = "not-deliverable"
   case lostInTransport = "lost-in-transport"
   case noSpace = "no-space"
+  /// The camera's encoder left something out: nothing was lost on the way.
+  case encoder = "encoder"
+  /// The server held too much for this camera and let some of it go.
+  case overflow = "overflow"
 
   package var sentence: String {
     switch self {
@@ -321,6 +325,8 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
     case .notDeliverable: "reçu par le transport, non remis"
     case .lostInTransport: "perdu par le transport"
     case .noSpace: "plus de place sur le disque"
+    case .encoder: "discontinuité de l'encodeur de la caméra"
+    case .overflow: "trop de données en attente sur le serveur"
     }
   }
 }
@@ -331,13 +337,16 @@ package struct GapEntry: Equatable, Sendable, Codable {
   package var from: UTCTime
   package var to: UTCTime
   package var cause: GapCause
+  /// Packets that never came, where they were counted: of the transport for a loss, of the transport stream for an encoder.
+  package var missing: Int64
 
-  package init(part: PartID, chunk: Int64, from: UTCTime, to: UTCTime, cause: GapCause) {
+  package init(part: PartID, chunk: Int64, from: UTCTime, to: UTCTime, cause: GapCause, missing: Int64 = 0) {
     self.part = part
     self.chunk = chunk
     self.from = from
     self.to = to
     self.cause = cause
+    self.missing = missing
   }
 }
 

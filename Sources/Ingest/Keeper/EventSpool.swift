@@ -63,7 +63,7 @@ package final class EventSpool: Sendable {
 extension IngestEvent {
   fileprivate var isIndexOnly: Bool {
     switch self {
-    case .segment, .chainHeads: true
+    case .segment, .chainHeads, .linkHealth: true
     default: false
     }
   }

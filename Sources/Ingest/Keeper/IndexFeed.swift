@@ -157,7 +157,7 @@ final class IndexFeed: Sendable {
             .gap(
               GapEntry(
                 part: PartID(chunk.part), chunk: index, from: UTCTime(microseconds: note.from_us),
-                to: UTCTime(microseconds: note.to_us), cause: cause)))
+                to: UTCTime(microseconds: note.to_us), cause: cause, missing: Int64(chunk.header.packetCount))))
         }
         part.progress = PartProgress(
           part: PartID(chunk.part), chunkCount: index + 1, chainHead: chunk.head,

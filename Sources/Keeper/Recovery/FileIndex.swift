@@ -40,7 +40,7 @@ struct FileIndex: Sendable {
             rows.gaps.append(
               GapEntry(
                 part: part, chunk: index, from: UTCTime(microseconds: note.from_us),
-                to: UTCTime(microseconds: note.to_us), cause: cause))
+                to: UTCTime(microseconds: note.to_us), cause: cause, missing: Int64(item.header.packetCount)))
           }
         case .close: close = item.plaintext.flatMap { try? JSONDecoder().decode(Close.self, from: Data($0)) }
         case .media, .fill: if item.header.plaintextLength % 188 != 0 { damage += 1 }

@@ -1,0 +1,85 @@
+/// How what a camera sends is delivered to the recorder.
+package enum Delivery: Equatable, Sendable, Codable {
+  /// Everything the sender does not give up, however late: nothing is dropped, an undisturbed packet waits for nothing.
+  case complete
+  /// By the transport's own clock (TSBPD): what comes later than the window is dropped. For links that are too small for
+  /// what the camera sends.
+  case timely(window_ms: Int)
+}
+
+/// How a camera is to be received: its own settings, and its service's.
+package struct ReceptionSettings: Equatable, Sendable, Codable {
+  /// A camera that sends faster than this, after a grace, is refused: 20 Mbit/s is four times what body cameras send.
+  package static let maximumRate_kbps = 20_000
+  /// How long the relay waits for a packet that is missing before it goes on without it.
+  package static let relayBudget_ms = 400
+
+  package var delivery: Delivery
+  package var maximumRate_kbps: Int
+  package var relayBudget_ms: Int
+
+  package init(
+    delivery: Delivery = .complete, maximumRate_kbps: Int = ReceptionSettings.maximumRate_kbps,
+    relayBudget_ms: Int = ReceptionSettings.relayBudget_ms
+  ) {
+    self.delivery = delivery
+    self.maximumRate_kbps = maximumRate_kbps
+    self.relayBudget_ms = relayBudget_ms
+  }
+}
+
+/// How the link of one camera did between two instants, as the ingest saw it.
+///
+/// Counts are of this time only; figures that are states (round trip, lag, drift) are the last known.
+package struct LinkHealth: Equatable, Sendable, Codable {
+  package var camera: CameraID
+  package var recording: RecordingID
+  package var from: UTCTime
+  package var to: UTCTime
+  /// Connections that began in this time.
+  package var connections: Int
+  package var packets: Int64
+  package var bytes: Int64
+  /// Packets that the transport noticed missing, whether or not they came later.
+  package var lost: Int64
+  /// Packets that came by retransmission.
+  package var retransmitted: Int64
+  /// Packets that came twice, or too late for any use.
+  package var duplicates: Int64
+  /// Packets that never came.
+  package var missing: Int64
+  package var roundTrip_ms: Double
+  /// The latency that the sender was set to.
+  package var senderLatency_ms: Int
+  package var delivery: Delivery
+  /// How far the arrival lags behind the stream's own clock, beyond the best of this connection; nil without a program clock.
+  package var lag_ms: Int64?
+  /// How fast the stream's own clock runs against the server's, in millionths; nil while too little was seen.
+  package var drift_ppm: Double?
+  /// Jumps of the program clock that no lost packet explains: the encoder restarts its time stamps.
+  package var clockRestarts: Int64
+  /// Packets whose continuity counter jumps though nothing was lost: the camera's encoder left something out.
+  package var discontinuities: Int64
+  /// Messages that are not whole transport stream packets.
+  package var foreign: Int64
+
+  package init(camera: CameraID, recording: RecordingID, from: UTCTime, to: UTCTime, delivery: Delivery) {
+    self.camera = camera
+    self.recording = recording
+    self.from = from
+    self.to = to
+    self.delivery = delivery
+    connections = 0
+    packets = 0
+    bytes = 0
+    lost = 0
+    retransmitted = 0
+    duplicates = 0
+    missing = 0
+    roundTrip_ms = 0
+    senderLatency_ms = 0
+    clockRestarts = 0
+    discontinuities = 0
+    foreign = 0
+  }
+}
