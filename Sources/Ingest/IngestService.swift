@@ -10,13 +10,15 @@ internal import Vault
 /// The ingest process as a whole: takes up what a stop left open, then listens.
 package struct IngestService: Sendable {
   package struct Settings: Sendable {
-    package var host: String
-    package var port: UInt16
+    /// Where cameras call.
+    package var addresses: [ListenAddress]
+    /// Threads that own cameras.
+    package var threads: Int
     package var footageRoot: String
 
-    package init(host: String, port: UInt16, footageRoot: String) {
-      self.host = host
-      self.port = port
+    package init(addresses: [ListenAddress], threads: Int, footageRoot: String) {
+      self.addresses = addresses
+      self.threads = threads
       self.footageRoot = footageRoot
     }
   }
@@ -27,7 +29,7 @@ package struct IngestService: Sendable {
   private let logger: Logger
   private let table: AdmissionTable
   private let spool = EventSpool()
-  private let loop: IngestLoop
+  private let shards: IngestShards
   /// What the console reads.
   package let feed = LiveFeed()
 
@@ -37,19 +39,20 @@ package struct IngestService: Sendable {
     self.clocks = clocks
     self.logger = logger
     table = AdmissionTable(clocks: clocks)
-    loop = IngestLoop(
-      footageRoot: settings.footageRoot, table: table, spool: spool, feed: feed, clocks: clocks, logger: logger)
+    shards = IngestShards(
+      count: settings.threads, footageRoot: settings.footageRoot, table: table, spool: spool, feed: feed,
+      clocks: clocks, logger: logger)
   }
 
   /// Runs until cancelled.
   package func run() async throws {
     try SRTLibrary.start()
-    defer { loop.stop() }
+    defer { shards.stop() }
     // What a stop left open comes first: a directive for it must find it.
     let left = try await takeUpOpenParts()
     let (looks, look) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     let link = KeeperLink(
-      client: keeper, table: table, spool: spool, loop: loop, logger: logger, lookAgain: { look.yield() })
+      client: keeper, table: table, spool: spool, shards: shards, logger: logger, lookAgain: { look.yield() })
     let linked = Task { await link.run() }
     defer { linked.cancel() }
     let closing = Task {
@@ -57,18 +60,24 @@ package struct IngestService: Sendable {
       for await _ in looks { try await takeUpRest(untaken()) }
     }
     defer { closing.cancel() }
-    let port: UInt16
+    let ports: [UInt16]
     do {
-      port = try loop.start(host: settings.host, port: settings.port)
+      ports = try shards.start(settings.addresses)
     } catch {
       logger.critical(
         "cannot listen for cameras",
         metadata: [
-          "setting": "ingest.host, ingest.port", "address": "\(settings.host):\(settings.port)", "error": "\(error)",
+          "setting": "ingest.host, ingest.port, ingest.also",
+          "addresses": "\(settings.addresses.map(\.description).joined(separator: " "))", "error": "\(error)",
         ])
       throw error
     }
-    logger.notice("listening for cameras", metadata: ["port": "\(port)", "srt": "\(SRTLibrary.version)"])
+    logger.notice(
+      "listening for cameras",
+      metadata: [
+        "port": "\(ports.map(String.init).joined(separator: " "))", "threads": "\(settings.threads)",
+        "srt": "\(SRTLibrary.version)",
+      ])
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
   }
 
@@ -114,7 +123,7 @@ package struct IngestService: Sendable {
   private func untaken() -> LeftParts {
     let now = clocks.wall()
     let found = RecentParts.find(below: settings.footageRoot, at: now).parts
-    return LeftParts(found: found, startedAt: now, taken: found.map(\.part).filter { loop.isWriting($0) })
+    return LeftParts(found: found, startedAt: now, taken: found.map(\.part).filter { shards.isWriting($0) })
   }
 
   /// Once the database is back: what was left open is closed, what was closed is told.
@@ -124,7 +133,7 @@ package struct IngestService: Sendable {
       do throws(Problem) {
         let call = IngestCall.found(left.found, startedAt: left.startedAt, taken: left.taken)
         guard case .found(let answers, true) = try await keeper.call(call) else { continue }
-        for answer in answers where !loop.isWriting(answer.grant.part) { _ = take(answer) }
+        for answer in answers where !shards.isWriting(answer.grant.part) { _ = take(answer) }
         return
       } catch {
         logger.debug("open parts wait for the database", metadata: ["problem": "\(error.code)"])
@@ -155,25 +164,20 @@ package struct IngestService: Sendable {
         "a torn end was set aside", metadata: ["part": "\(part)", "bytes": "\(recovered.torn_bytes)"])
     }
     let last = UTCTime(microseconds: max(recovered.lastArrival_us, recovered.header.created_us))
+    let ended = answer.closing.map { closed(answer, $0, at: last) }
     if recovered.isClosed {
-      loop.tellClosed(
-        answer, recovered, incident: answer.closing.map { closed(answer, $0, at: last) })
-      return
-    }
-    loop.takeUp(answer, recovered)
-    if let resume = answer.resume {
-      loop.post(
-        .resume(
-          ResumedRecording(
-            incident: answer.incident, recording: answer.recording,
-            service: ServiceID(UUIDText.text(recovered.header.service)), current: answer.grant, resumed: resume,
-            facts: try Sealing.open(
-              recovered.header.sealedFacts, under: answer.grant.symmetricKey, purpose: Sealing.factsPurpose,
-              subject: recovered.header.part), lastArrival: last, lastEpoch: recovered.lastEpoch)))
+      shards.tellClosed(answer, recovered, incident: ended)
+    } else if let resume = answer.resume {
+      shards.takeUp(
+        answer, recovered,
+        ResumedRecording(
+          incident: answer.incident, recording: answer.recording,
+          service: ServiceID(UUIDText.text(recovered.header.service)), current: answer.grant, resumed: resume,
+          facts: try Sealing.open(
+            recovered.header.sealedFacts, under: answer.grant.symmetricKey, purpose: Sealing.factsPurpose,
+            subject: recovered.header.part), lastArrival: last, lastEpoch: recovered.lastEpoch))
     } else {
-      loop.closeRecovered(
-        part, lastArrival: last, lastEpoch: recovered.lastEpoch,
-        incident: answer.closing.map { closed(answer, $0, at: last) })
+      shards.close(answer, recovered, lastArrival: last, incident: ended)
     }
   }
 

@@ -9,17 +9,27 @@ package struct AdmissionRequest: Sendable {
   package var streamID: String
 }
 
+/// How the transport hands over what it received.
+package enum TransportDelivery: Equatable, Sendable {
+  /// At once, and nothing is dropped as too late: no thread a connection, no waiting for an undisturbed packet.
+  case complete
+  /// By its time stamps (TSBPD), and what is later than the window is dropped (TLPKTDROP).
+  case timely(window_ms: Int32)
+}
+
 /// The answer to an admission request.
 package enum AdmissionAnswer: Sendable {
   /// Go on with the key exchange under this passphrase. For a caller that shall fail, one it cannot know:
   /// a refusal then looks like any wrong passphrase.
-  case exchangeKeys(passphrase: String)
+  case exchangeKeys(passphrase: String, TransportDelivery)
   /// Refuse before any key derivation.
   case refuse
 }
 
-/// A listening socket. Admission is decided inside libsrt's handshake, on the library's thread: the closure
-/// may look up memory and nothing else.
+/// A listening socket on a UDP socket of its own, and so with a receive thread of its own.
+///
+/// Several listen on one port: the first binds it, the others are given its number. Admission is decided inside libsrt's
+/// handshake, on the library's thread: the closure may look up memory and nothing else.
 package struct SRTListener: ~Copyable {
   private final class Admission {
     let decide: @Sendable (AdmissionRequest) -> AdmissionAnswer
@@ -32,15 +42,17 @@ package struct SRTListener: ~Copyable {
   /// The UDP port that is bound.
   package let port: UInt16
   package var id: Int32 { socket.id }
+  /// What the kernel keeps for all connections of this listener while nobody reads, in bytes.
+  package let udpBuffer_bytes: Int
 
   /// Receive buffer of a connection: 8 s of 4 Mbit/s, enough for what a retransmission may hold up.
   static let receiveBuffer_bytes: Int32 = 4 << 20
   /// UDP buffer asked of the kernel for all connections together.
-  static let udpBuffer_bytes: Int32 = 8 << 20
+  package static let wantedUDPBuffer_bytes: Int32 = 8 << 20
   /// A camera that is silent for longer has lost its link.
   static let peerIdle_ms: Int32 = 5000
 
-  /// Binds and listens; delivery is *complete*: no time-stamp based delivery, nothing dropped as too late.
+  /// Binds and listens; delivery is ``TransportDelivery/complete`` where the admission does not say otherwise.
   package init(
     host: String, port: UInt16, backlog: Int32 = 256,
     admit: @escaping @Sendable (AdmissionRequest) -> AdmissionAnswer
@@ -55,12 +67,10 @@ package struct SRTListener: ~Copyable {
     try setOption(id, SRTO_ENFORCEDENCRYPTION, Int32(1), "SRTO_ENFORCEDENCRYPTION")
     try setOption(id, SRTO_PEERIDLETIMEO, Self.peerIdle_ms, "SRTO_PEERIDLETIMEO")
     try setOption(id, SRTO_RCVBUF, Self.receiveBuffer_bytes, "SRTO_RCVBUF")
-    try setOption(id, SRTO_UDP_RCVBUF, Self.udpBuffer_bytes, "SRTO_UDP_RCVBUF")
+    try setOption(id, SRTO_UDP_RCVBUF, Self.wantedUDPBuffer_bytes, "SRTO_UDP_RCVBUF")
     // A stream id needs a peer of 1.3 or newer.
     try setOption(id, SRTO_MINVERSION, Int32(0x010300), "SRTO_MINVERSION")
-    try withSocketAddress(host: host, port: port, passive: true) { (address, length) throws(SRTError) in
-      guard srt_bind(id, address, length) >= 0 else { throw SRTError.last("bind \(host):\(port)") }
-    }
+    let given_bytes = try Self.acquire(id, host: host, port: port)
     let admission = Unmanaged.passRetained(Admission(admit))
     let status = srt_listen_callback(
       id,
@@ -72,9 +82,14 @@ package struct SRTListener: ~Copyable {
         switch answer {
         case .refuse:
           return -1
-        case .exchangeKeys(let passphrase):
+        case .exchangeKeys(let passphrase, let delivery):
           do throws(SRTError) {
             try setTextOption(connection, SRTO_PASSPHRASE, passphrase, "SRTO_PASSPHRASE")
+            if case .timely(let window_ms) = delivery {
+              try setOption(connection, SRTO_TSBPDMODE, Int32(1), "SRTO_TSBPDMODE")
+              try setOption(connection, SRTO_TLPKTDROP, Int32(1), "SRTO_TLPKTDROP")
+              try setOption(connection, SRTO_RCVLATENCY, window_ms, "SRTO_RCVLATENCY")
+            }
             return 0
           } catch {
             return -1
@@ -86,6 +101,7 @@ package struct SRTListener: ~Copyable {
       throw SRTError.last("srt_listen")
     }
     self.port = Self.boundPort(id) ?? port
+    udpBuffer_bytes = given_bytes
     self.socket = socket
     self.admission = admission
   }
@@ -101,6 +117,16 @@ package struct SRTListener: ~Copyable {
     let accepted = srt_accept(socket.id, nil, nil)
     guard accepted != SRT_INVALID_SOCK else { return nil }
     return SRTSocket(adopting: accepted)
+  }
+
+  /// Gives the library a UDP socket of its own; returns the size of its receive buffer.
+  private static func acquire(_ id: Int32, host: String, port: UInt16) throws(SRTError) -> Int {
+    let udp = try UDPPort(host: host, port: port, receiveBuffer_bytes: wantedUDPBuffer_bytes)
+    guard srt_bind_acquire(id, udp.descriptor) >= 0 else { throw SRTError.last("srt_bind_acquire") }
+    let given_bytes = udp.receiveBuffer_bytes
+    // The library closes it with its last socket.
+    _ = udp.release()
+    return given_bytes
   }
 
   private static func boundPort(_ id: Int32) -> UInt16? {

@@ -13,14 +13,19 @@ package enum ReceiveOutcome: Equatable, Sendable {
 /// Link figures of one connection, since it began.
 package struct LinkStatistics: Equatable, Sendable {
   package var packetsReceived: Int64
+  /// Noticed missing, whether or not they came later.
   package var packetsLost: Int
+  /// Came by retransmission.
+  package var packetsRetransmitted: Int
+  /// Came too late, and were dropped by the transport (``TransportDelivery/timely(window_ms:)``).
+  package var packetsDropped: Int
   package var roundTrip_ms: Double
   package var rate_mbps: Double
   package var receiveBuffer_bytes: Int
 }
 
-/// One libsrt socket; closed when it goes out of scope.
-package struct SRTSocket: ~Copyable {
+/// One libsrt socket; closed when it goes out of scope. The library's calls on it may come from any thread.
+package struct SRTSocket: ~Copyable, Sendable {
   /// The library's number for it, valid while this value lives.
   package let id: Int32
 
@@ -60,11 +65,26 @@ package struct SRTSocket: ~Copyable {
     return srt_getsndbuffer(id, &blocks, &bytes) >= 0 ? bytes : 0
   }
 
+  /// Packets that are whole and in order, and can be read at once. What is behind a hole may be readable and is not counted.
+  package borrowing func readable() -> Int {
+    var count: Int32 = 0
+    var size = Int32(MemoryLayout<Int32>.size)
+    return srt_getsockflag(id, SRTO_RCVDATA, &count, &size) >= 0 ? Int(count) : 0
+  }
+
+  /// The latency that the sender asked for.
+  package borrowing func senderLatency_ms() -> Int {
+    var latency: Int32 = 0
+    var size = Int32(MemoryLayout<Int32>.size)
+    return srt_getsockflag(id, SRTO_PEERLATENCY, &latency, &size) >= 0 ? Int(latency) : 0
+  }
+
   package borrowing func statistics() -> LinkStatistics? {
     var s = CBytePerfMon()
     guard srt_bistats(id, &s, 0, 1) == 0 else { return nil }
     return LinkStatistics(
-      packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal), roundTrip_ms: s.msRTT,
+      packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal),
+      packetsRetransmitted: Int(s.pktRcvRetrans), packetsDropped: Int(s.pktRcvDropTotal), roundTrip_ms: s.msRTT,
       rate_mbps: s.mbpsRecvRate,
       receiveBuffer_bytes: Int(s.byteRcvBuf))
   }

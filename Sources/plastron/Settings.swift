@@ -2,6 +2,7 @@ import CommandRoom
 import Configuration
 import Foundation
 import Identity
+import Ingest
 import ObjectStore
 import SystemPackage
 
@@ -17,6 +18,10 @@ struct Settings: Sendable {
   var nodeName: String
   var ingestHost: String
   var ingestPort: UInt16
+  /// More addresses that cameras call, besides the first.
+  var ingestAlso: [ListenAddress]
+  /// Threads that own cameras: one a core, if nothing else is said.
+  var ingestThreads: Int
   var consoleHost: String
   var consolePort: Int
   var deviceHost: String
@@ -94,6 +99,8 @@ struct Settings: Sendable {
       nodeName: config.string(forKey: "node.name", default: ProcessInfo.processInfo.hostName),
       ingestHost: config.string(forKey: "ingest.host", default: "0.0.0.0"),
       ingestPort: try port(config, "ingest.port", 9710),
+      ingestAlso: try config.stringArray(forKey: "ingest.also", default: []).map(address),
+      ingestThreads: try threads(config.int(forKey: "ingest.threads")),
       consoleHost: config.string(forKey: "console.host", default: "127.0.0.1"),
       consolePort: Int(try port(config, "console.port", 8443)),
       deviceHost: config.string(forKey: "device.host", default: "0.0.0.0"),
@@ -180,6 +187,28 @@ struct Settings: Sendable {
     guard let value = UInt16(text) else { throw Invalid(description: "\(key): \(text) is not a port (0 to 65535)") }
     return value
   }
+
+  /// `host:port`, the host of version 6 in brackets.
+  private static func address(_ text: String) throws -> ListenAddress {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+      throw Invalid(
+        description: "ingest.also: \(text) is not an address and port (192.0.2.1:9711 or [2001:db8::1]:9711)")
+    }
+    let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    return ListenAddress(host: host, port: port)
+  }
+
+  private static func threads(_ asked: Int?) throws -> Int {
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    guard let asked else { return min(cores, maximumThreads) }
+    guard (1...maximumThreads).contains(asked) else {
+      throw Invalid(description: "ingest.threads: \(asked) is not a number from 1 to \(maximumThreads)")
+    }
+    return asked
+  }
+
+  /// More than the cameras of a whole national force need.
+  private static let maximumThreads = 64
 
   static var executable: URL {
     URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "plastron")

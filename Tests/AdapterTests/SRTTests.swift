@@ -53,7 +53,7 @@ struct SRTTests {
     let seen = Mutex<[String]>([])
     let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
       seen.withLock { $0.append("\(request.peer.host) \(request.streamID)") }
-      return .exchangeKeys(passphrase: "correct horse battery")
+      return .exchangeKeys(passphrase: "correct horse battery", .complete)
     }
     let caller = call(listener.port, passphrase: "correct horse battery")
     guard let socket = accept(listener) else {
@@ -83,7 +83,8 @@ struct SRTTests {
   // A refusal looks the same whether the passphrase is wrong or nobody could know it; clear text never enters.
   @Test func refusesWrongPassphrasesAndClearText() async throws {
     let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
-      .exchangeKeys(passphrase: request.streamID.contains("known") ? "the right passphrase" : UUID().uuidString)
+      .exchangeKeys(
+        passphrase: request.streamID.contains("known") ? "the right passphrase" : UUID().uuidString, .complete)
     }
     let wrong = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=known").value
     let unknown = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=other").value
@@ -98,5 +99,53 @@ struct SRTTests {
   @Test func refusesBeforeTheKeyExchange() async throws {
     let listener = try SRTListener(host: "127.0.0.1", port: 0) { _ in .refuse }
     #expect(await call(listener.port, passphrase: "whatever it may be").value != "sent")
+  }
+
+  // Two listeners with a receive thread each, on one port: every call is admitted by one of them.
+  @Test func severalListenersShareOnePort() async throws {
+    let calls = Mutex<[Int]>([])
+    let first = try SRTListener(host: "127.0.0.1", port: 0) { _ in
+      calls.withLock { $0.append(1) }
+      return .exchangeKeys(passphrase: "correct horse battery", .complete)
+    }
+    let second = try SRTListener(host: "127.0.0.1", port: first.port) { _ in
+      calls.withLock { $0.append(2) }
+      return .exchangeKeys(passphrase: "correct horse battery", .complete)
+    }
+    #expect(second.port == first.port && first.udpBuffer_bytes > 0)
+    for _ in 0..<24 {
+      #expect(await call(first.port, passphrase: "correct horse battery").value == "sent")
+      while first.accept() != nil {}
+      while second.accept() != nil {}
+    }
+    let seen = calls.withLock { Set($0) }
+    #expect(seen == [1, 2])
+  }
+
+  // What waits for its time when the caller ends is still handed over when that comes.
+  @Test func aTimelyConnectionHandsOverItsLastWindowAfterTheEnd() async throws {
+    let listener = try SRTListener(host: "127.0.0.1", port: 0) { _ in
+      .exchangeKeys(passphrase: "correct horse battery", .timely(window_ms: 300))
+    }
+    let caller = call(listener.port, passphrase: "correct horse battery")
+    guard let socket = accept(listener) else {
+      Issue.record("not accepted")
+      return
+    }
+    var bytes = 0
+    var ends = 0
+    withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 16) { buffer in
+      for _ in 0..<100 where ends < 50 {
+        switch socket.receive(into: buffer) {
+        case .message(let length, _): bytes += length
+        case .nothing: usleep(10_000)
+        case .ended:
+          ends += 1
+          usleep(10_000)
+        }
+      }
+    }
+    #expect(await caller.value == "sent")
+    #expect(bytes == 50 * 1316)
   }
 }

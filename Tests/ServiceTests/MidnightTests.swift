@@ -48,13 +48,14 @@ struct MidnightTests {
             incident: incident, recording: RecordingID(UUID().uuidString.lowercased()), parts: parts)
         ]))
     let spool = EventSpool()
-    let loop = IngestLoop(
-      footageRoot: folder, table: table, spool: spool, feed: LiveFeed(), clocks: clocks, logger: Logger(label: "test"))
-    let port = try loop.start(host: "127.0.0.1", port: 0)
+    let shards = IngestShards(
+      count: 2, footageRoot: folder, table: table, spool: spool, feed: LiveFeed(), clocks: clocks,
+      logger: Logger(label: "test"))
+    let port = try shards.start([ListenAddress(host: "127.0.0.1", port: 0)])[0]
     let sent = try await send(port, clock)
-    loop.post(.close(incident, cause: .closedByCommandRoom, by: "test"))
+    shards.post(.close(incident, cause: .closedByCommandRoom, by: "test"))
     try await Task.sleep(for: .milliseconds(400))
-    loop.stop()
+    shards.stop()
 
     let first = try read(folder + "/2027/01/15/\(parts[0].part).plm", parts[0])
     let second = try read(folder + "/2027/01/16/\(parts[1].part).plm", parts[1])

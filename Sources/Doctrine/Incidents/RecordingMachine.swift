@@ -73,7 +73,12 @@ package struct RecordingMachine: ~Copyable, Sendable {
     return Gap(from: lastPacket, to: max(lastPacket, time), cause: cause)
   }
 
-  /// A packet goes to the master. The gate: false where the recording does not receive.
+  /// The gate: whether what comes now goes to the master.
+  package var isReceiving: Bool {
+    if case .receiving = state { true } else { false }
+  }
+
+  /// A packet goes to the master; false where the recording does not receive.
   package mutating func packetArrived(at time: UTCTime) -> Bool {
     guard case .receiving = state else { return false }
     lastPacket = time

@@ -18,8 +18,23 @@ package struct IngestClocks: Sendable {
 /// A call that was let through to the key exchange and is not yet accepted.
 struct PendingAttempt: Sendable {
   var identifier: StreamIdentifier
+  /// Address and port, and the address alone.
   var peer: String
+  var host: String
   var at: MonotonicTime
+}
+
+extension TransportDelivery {
+  /// The longest window: a relay later than that is of no use, and a stall must stay one.
+  static let longestWindow_ms = 5000
+
+  init(_ delivery: Delivery) {
+    switch delivery {
+    case .complete: self = .complete
+    case .timely(let window_ms):
+      self = .timely(window_ms: Int32(clamping: min(max(20, window_ms), Self.longestWindow_ms)))
+    }
+  }
 }
 
 extension CameraAdmission {
@@ -39,13 +54,18 @@ extension CameraAdmission {
 /// down inside.
 // STO-6, MET-2, LIVE-9.
 package final class AdmissionTable: Sendable {
-  /// Calls in ten seconds from one address: a whole fleet may share one behind its operator's gateway.
+  /// Calls in ten seconds from one address: a whole fleet may share one behind its operator's gateway. Cameras that proved
+  /// themselves from there lately are not held up by it.
   static let callsPerAddress = 400
   /// Calls in ten seconds for one camera name from one address: nobody elsewhere can use a camera's calls up.
   static let callsPerCamera = 20
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
   static let maximumPending = 4096
+  /// How long a proof from an address counts for the next call from there.
+  static let provenFor_s: Int64 = 24 * 3600
+  /// Cameras and addresses remembered as proven: a fleet's, from several addresses each.
+  static let maximumProven = 16_384
 
   private struct State {
     var cameras: [CameraID: CameraAdmission] = [:]
@@ -54,6 +74,13 @@ package final class AdmissionTable: Sendable {
     var byAddress = RateLimiter()
     var byCamera = RateLimiter()
     var refusals: [RefusalEntry] = []
+    /// When a camera last proved its passphrase from an address.
+    var proven: [Caller: MonotonicTime] = [:]
+  }
+
+  private struct Caller: Hashable {
+    var camera: CameraID
+    var host: String
   }
 
   private let state = Mutex(State())
@@ -87,52 +114,88 @@ package final class AdmissionTable: Sendable {
     let now = clocks.monotonic()
     let wall = clocks.wall()
     return state.withLock { state in
-      guard state.byAddress.allows(request.peer.host, limit: Self.callsPerAddress, at: now) else {
+      let identifier = Result { () throws(StreamIdentifier.Malformed) in try StreamIdentifier(request.streamID) }
+      guard Self.mayCall(request, try? identifier.get(), &state, at: now) else {
+        Self.note(
+          &state,
+          RefusalEntry(
+            at: wall, camera: nil, service: nil, peer: request.peer.description, code: "too-many-calls",
+            sentence:
+              "Appels refusés : plus de \(Self.callsPerAddress) appels en \(RateLimiter.window_s) s depuis \(request.peer.host). Les caméras déjà connues à cette adresse passent.",
+            proven: false))
         return .refuse
       }
-      let identifier: StreamIdentifier
-      do throws(StreamIdentifier.Malformed) {
-        identifier = try StreamIdentifier(request.streamID)
-      } catch {
+      switch identifier {
+      case .failure(let malformed):
         Self.note(
           &state,
           RefusalEntry(
             at: wall, camera: nil, service: nil, peer: request.peer.description, code: "stream-id",
-            sentence: "Appel refusé : \(error.sentence).", proven: false))
-        return .exchangeKeys(passphrase: Self.unknowablePassphrase())
+            sentence: "Appel refusé : \(malformed.sentence).", proven: false))
+        return .exchangeKeys(passphrase: Self.unknowablePassphrase(), .complete)
+      case .success(let identifier): return Self.decide(request, identifier, &state, now, wall)
       }
-      let camera = identifier.camera
-      guard state.byCamera.allows("\(camera)|\(request.peer.host)", limit: Self.callsPerCamera, at: now) else {
-        Self.note(
-          &state,
-          RefusalEntry(
-            at: wall, camera: camera.rawValue, service: state.cameras[camera]?.service,
-            peer: request.peer.description, code: "too-many-calls",
-            sentence:
-              "Appel refusé : plus de \(Self.callsPerCamera) appels en \(RateLimiter.window_s) s pour cette caméra. Vérifiez sa phrase secrète.",
-            proven: false))
-        return .refuse
-      }
-      guard let admission = state.cameras[camera] else {
-        Self.note(
-          &state,
-          RefusalEntry(
-            at: wall, camera: camera.rawValue, service: nil, peer: request.peer.description,
-            code: "unknown-camera",
-            sentence: "Appel refusé : caméra inconnue. Seules les caméras du service, enrôlées, sont reçues.",
-            proven: false))
-        return .exchangeKeys(passphrase: Self.unknowablePassphrase())
-      }
-      if state.pending.count < Self.maximumPending {
-        state.pending[request.socket] = PendingAttempt(
-          identifier: identifier, peer: request.peer.description, at: now)
-      }
-      return .exchangeKeys(passphrase: admission.passphrase)
     }
   }
 
+  private static func decide(
+    _ request: AdmissionRequest, _ identifier: StreamIdentifier, _ state: inout State, _ now: MonotonicTime,
+    _ wall: UTCTime
+  ) -> AdmissionAnswer {
+    let camera = identifier.camera
+    guard state.byCamera.allows("\(camera)|\(request.peer.host)", limit: callsPerCamera, at: now) else {
+      note(
+        &state,
+        RefusalEntry(
+          at: wall, camera: camera.rawValue, service: state.cameras[camera]?.service,
+          peer: request.peer.description, code: "too-many-calls",
+          sentence:
+            "Appel refusé : plus de \(callsPerCamera) appels en \(RateLimiter.window_s) s pour cette caméra. Vérifiez sa phrase secrète.",
+          proven: false))
+      return .refuse
+    }
+    guard let admission = state.cameras[camera] else {
+      note(
+        &state,
+        RefusalEntry(
+          at: wall, camera: camera.rawValue, service: nil, peer: request.peer.description,
+          code: "unknown-camera",
+          sentence: "Appel refusé : caméra inconnue. Seules les caméras du service, enrôlées, sont reçues.",
+          proven: false))
+      return .exchangeKeys(passphrase: unknowablePassphrase(), .complete)
+    }
+    if state.pending.count < maximumPending {
+      state.pending[request.socket] = PendingAttempt(
+        identifier: identifier, peer: request.peer.description, host: request.peer.host, at: now)
+    }
+    return .exchangeKeys(passphrase: admission.passphrase, TransportDelivery(admission.reception.delivery))
+  }
+
+  /// The bound of an address, which does not hold for a camera that proved itself from there lately: a storm of wrong
+  /// passphrases from behind an operator's gateway keeps nobody out who was in.
+  private static func mayCall(
+    _ request: AdmissionRequest, _ identifier: StreamIdentifier?, _ state: inout State, at now: MonotonicTime
+  ) -> Bool {
+    if let identifier,
+      let proven = state.proven[Caller(camera: identifier.camera, host: request.peer.host)],
+      now.since(proven) < provenFor_s * 1_000_000
+    {
+      return true
+    }
+    return state.byAddress.allows(request.peer.host, limit: callsPerAddress, at: now)
+  }
+
   /// The attempt behind an accepted connection: its passphrase is proven.
-  func takeProven(_ socket: Int32) -> PendingAttempt? { state.withLock { $0.pending.removeValue(forKey: socket) } }
+  func takeProven(_ socket: Int32) -> PendingAttempt? {
+    let now = clocks.monotonic()
+    return state.withLock { state in
+      guard let attempt = state.pending.removeValue(forKey: socket) else { return nil }
+      let caller = Caller(camera: attempt.identifier.camera, host: attempt.host)
+      if state.proven[caller] == nil, state.proven.count >= Self.maximumProven { state.proven.removeAll() }
+      state.proven[caller] = now
+      return attempt
+    }
+  }
 
   /// Refusals noted since the last call, and attempts that were never proven.
   func drainRefusals() -> [RefusalEntry] {

@@ -14,7 +14,7 @@ struct KeeperLink: Sendable {
   let client: KeeperClient
   let table: AdmissionTable
   let spool: EventSpool
-  let loop: IngestLoop
+  let shards: IngestShards
   let logger: Logger
   /// The keeper asks for what is open on the disks once more.
   let lookAgain: @Sendable () -> Void
@@ -36,13 +36,13 @@ struct KeeperLink: Sendable {
         try await client.notices { directive in
           if isNew {
             isNew = false
-            loop.post(.reportStreams)
+            shards.reportStreams()
           }
           switch directive {
           case .admission(let admission): table.set(admission)
           case .closeIncident(let incident, let cause, let by):
-            loop.post(.close(incident, cause: cause, by: by))
-          case .live(let recording, let open): loop.post(.live(recording, open: open))
+            shards.post(.close(incident, cause: cause, by: by))
+          case .live(let recording, let open): shards.post(.live(recording, open: open))
           case .lookAgain: lookAgain()
           case .heartbeat: break
           }
@@ -52,7 +52,7 @@ struct KeeperLink: Sendable {
       }
       // Known cameras go on being recorded; without a keeper nobody new watches, and nobody is cut off
       // from recording. Live ends: its authorisation can no longer be withdrawn.
-      loop.post(.allLiveEnds)
+      shards.post(.allLiveEnds)
       try? await Task.sleep(for: Self.retry)
     }
   }
@@ -60,7 +60,7 @@ struct KeeperLink: Sendable {
   private func sendStatus() async {
     while !Task.isCancelled {
       // An answer that does not come says nothing new: the stream of directives tells of the keeper's absence.
-      _ = try? await client.call(.status(loop.takeStatus()))
+      _ = try? await client.call(.status(shards.takeStatus()))
       try? await Task.sleep(for: .seconds(SeamLimits.heartbeat_s))
     }
   }

@@ -1,52 +1,82 @@
 import Doctrine
 import Footage
 
-/// Gathers ordered packets into chunks: at most 500 ms or 1 MiB each, consecutive sequences only.
-///
-/// Looks at nothing but the 188-byte frames of the transport stream and their adaptation flags: it parses no
-/// media. Whatever does not look like a transport stream is counted and kept all the same.
+/// Gathers ordered packets into chunks: at most 500 ms or 1 MiB each, consecutive sequences only. Pure.
 struct ChunkAssembler: Sendable {
   static let maximumAge_us: Int64 = 500_000
   static let maximumSize_bytes = 1 << 20
+  /// What a chunk reserves at first: a quarter of what 2 Mbit/s fill.
+  static let firstReserve_bytes = 32 << 10
 
   private struct Building: Sendable {
     var content: ChunkContent
     var nextSequence: UInt64
     /// When its first packet was taken, on the clock that nobody sets.
     var since: MonotonicTime
+
+    /// One copy: from the thread's buffer into the chunk.
+    mutating func take(
+      _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, _ inspector: inout StreamInspector,
+      isInOrder: Bool
+    ) {
+      inspector.inspect(
+        bytes, at: content.plaintext.count, arrival: arrival, isInOrder: isInOrder, into: &content)
+      content.plaintext.append(contentsOf: bytes)
+      content.packetCount += 1
+      content.lastArrival_us = max(content.lastArrival_us, arrival.microseconds)
+      nextSequence = sequence + 1
+    }
   }
 
   private let epoch: UInt32
   private var current: Building?
   private var late: Building?
-  private(set) var finished: [ChunkContent] = []
-  /// Packets of the transport that were not whole transport stream packets.
-  private(set) var damage: Int64 = 0
+  private var finished: [ChunkContent] = []
+  /// Size of the largest of the last chunks, slowly forgotten: what the next one reserves.
+  private var reserve_bytes = ChunkAssembler.firstReserve_bytes
+  private(set) var inspector = StreamInspector()
   /// Ordered bytes for the live feed; gathered only while `tapsLive`.
   var tapsLive = false
-  private(set) var live: [UInt8] = []
+  private var live: [UInt8] = []
 
   init(epoch: UInt32) { self.epoch = epoch }
 
-  mutating func append(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
-    if let building = current, isFull(building, sequence, bytes.count) { closeCurrent() }
-    Self.add(bytes, sequence, arrival, now, to: &current, kind: .media, epoch: epoch, damage: &damage)
-    if tapsLive { live.append(contentsOf: bytes) }
+  /// - Parameter isForRelay: false where the relay has gone past it.
+  mutating func append(
+    sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime, isForRelay: Bool
+  ) {
+    if current == nil {
+      current = begin(.media, sequence, arrival, now)
+    } else if isFull(current, sequence, bytes.count) {
+      closeCurrent()
+      current = begin(.media, sequence, arrival, now)
+    }
+    current?.take(bytes, sequence, arrival, &inspector, isInOrder: true)
+    if isForRelay { tap(bytes) }
   }
 
   mutating func appendLate(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
-    if let building = late, isFull(building, sequence, bytes.count) { closeLate() }
-    Self.add(bytes, sequence, arrival, now, to: &late, kind: .fill, epoch: epoch, damage: &damage)
+    if late == nil {
+      late = begin(.fill, sequence, arrival, now)
+    } else if isFull(late, sequence, bytes.count) {
+      closeLate()
+      late = begin(.fill, sequence, arrival, now)
+    }
+    late?.take(bytes, sequence, arrival, &inspector, isInOrder: false)
   }
+
+  /// Bytes for the relay alone: the recorder still waits for what is before them.
+  mutating func tap(_ bytes: UnsafeRawBufferPointer) {
+    if tapsLive { live.append(contentsOf: bytes) }
+  }
+
+  /// Packets are missing before the next one.
+  mutating func holeCame() { inspector.holeCame() }
 
   /// Ends chunks that are old enough.
   mutating func timePassed(at now: MonotonicTime) {
-    if let building = current, now.since(building.since) >= Self.maximumAge_us { closeCurrent() }
-    if let building = late, now.since(building.since) >= Self.maximumAge_us { closeLate() }
-  }
-
-  private func isFull(_ building: Building, _ sequence: UInt64, _ count: Int) -> Bool {
-    building.nextSequence != sequence || building.content.plaintext.count + count > Self.maximumSize_bytes
+    if let since = current?.since, now.since(since) >= Self.maximumAge_us { closeCurrent() }
+    if let since = late?.since, now.since(since) >= Self.maximumAge_us { closeLate() }
   }
 
   /// Ends what is being gathered: the connection is over, or a part ends.
@@ -67,70 +97,35 @@ struct ChunkAssembler: Sendable {
     return live
   }
 
+  /// What the camera's encoder left out, once it is known how much.
+  mutating func takeOmission(at time: UTCTime, isOver: Bool = false) -> StreamInspector.Omission? {
+    inspector.takeOmission(at: time, isOver: isOver)
+  }
+
+  private func begin(_ kind: ChunkKind, _ sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime) -> Building {
+    var content = ChunkContent(
+      kind: kind, epoch: epoch, firstSequence: sequence, firstArrival_us: arrival.microseconds,
+      lastArrival_us: arrival.microseconds, plaintext: [])
+    content.plaintext.reserveCapacity(reserve_bytes)
+    return Building(content: content, nextSequence: sequence, since: now)
+  }
+
+  private func isFull(_ building: Building?, _ sequence: UInt64, _ count: Int) -> Bool {
+    guard let building else { return false }
+    return building.nextSequence != sequence || building.content.plaintext.count + count > Self.maximumSize_bytes
+  }
+
   private mutating func closeCurrent() {
-    if let building = current { finished.append(building.content) }
+    guard let building = current else { return }
     current = nil
+    let size = building.content.plaintext.count
+    // An eighth more than the last: growing in the middle of a chunk would copy it.
+    reserve_bytes = max(size + size / 8, reserve_bytes - reserve_bytes / 8, Self.firstReserve_bytes / 4)
+    finished.append(building.content)
   }
 
   private mutating func closeLate() {
     if let building = late { finished.append(building.content) }
     late = nil
-  }
-
-  private static func add(
-    _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime,
-    to target: inout Building?,
-    kind: ChunkKind, epoch: UInt32, damage: inout Int64
-  ) {
-    var building: Building
-    if let known = target {
-      building = known
-      // Released before it grows, so that the growth is in place.
-      target = nil
-    } else {
-      var content = ChunkContent(
-        kind: kind, epoch: epoch, firstSequence: sequence, firstArrival_us: arrival.microseconds,
-        lastArrival_us: arrival.microseconds, plaintext: [])
-      content.plaintext.reserveCapacity(160 << 10)
-      building = Building(content: content, nextSequence: sequence, since: now)
-    }
-    let offset = building.content.plaintext.count
-    inspect(bytes, at: offset, &building.content, damage: &damage)
-    building.content.plaintext.append(contentsOf: bytes)
-    building.content.packetCount += 1
-    building.content.lastArrival_us = max(building.content.lastArrival_us, arrival.microseconds)
-    building.nextSequence = sequence + 1
-    target = building
-  }
-
-  /// Notes random-access points and the first clock, from the adaptation fields.
-  ///
-  /// Specification: ISO/IEC 13818-1, 2.4.3.4.
-  private static func inspect(
-    _ bytes: UnsafeRawBufferPointer, at offset: Int, _ content: inout ChunkContent, damage: inout Int64
-  ) {
-    guard bytes.count % 188 == 0 else {
-      damage += 1
-      return
-    }
-    var start = 0
-    while start < bytes.count {
-      guard bytes[start] == 0x47 else {
-        damage += 1
-        return
-      }
-      if bytes[start + 3] & 0x20 != 0, bytes[start + 4] > 0 {
-        let flags = bytes[start + 5]
-        if flags & 0x40 != 0, content.marks.count < ChunkHeader.maximumMarks {
-          content.marks.append(UInt32(offset + start))
-        }
-        if flags & 0x10 != 0, bytes[start + 4] >= 7, content.firstClock == ChunkHeader.noClock {
-          var base: UInt64 = 0
-          for index in 6..<10 { base = base << 8 | UInt64(bytes[start + index]) }
-          content.firstClock = base << 1 | UInt64(bytes[start + 10] >> 7)
-        }
-      }
-      start += 188
-    }
   }
 }

@@ -14,14 +14,23 @@ package final class FootageWriter: Sendable {
   /// sixteen seconds more.
   package static let capacity_bytes = 256 << 20
 
-  private let line = FootageLine(capacity_bytes: capacity_bytes)
+  private let line: FootageLine
+  private let capacity_bytes: Int
   private let finished = DispatchSemaphore(value: 0)
   /// The disks it writes to.
   package let volumes: Volumes
 
-  package init(root: String, outcome: @escaping @Sendable (FootageOutcome) -> Void) {
-    let volumes = Volumes(root: root)
+  /// - Parameters:
+  ///   - volumes: the disks, where several writers share them.
+  ///   - capacity_bytes: what may wait, or be written and not flushed.
+  package init(
+    root: String, volumes: Volumes? = nil, capacity_bytes: Int = FootageWriter.capacity_bytes,
+    outcome: @escaping @Sendable (FootageOutcome) -> Void
+  ) {
+    let volumes = volumes ?? Volumes(root: root)
     self.volumes = volumes
+    self.capacity_bytes = capacity_bytes
+    line = FootageLine(capacity_bytes: capacity_bytes)
     let thread = Thread { [line, finished] in
       var loop = FootageWriterLoop(root: root, line: line, volumes: volumes, outcome: outcome)
       loop.run()
@@ -38,7 +47,7 @@ package final class FootageWriter: Sendable {
   package var undurable_bytes: Int { line.undurable_bytes }
 
   /// Whether the line has room for a good while.
-  package var hasRoom: Bool { line.undurable_bytes < Self.capacity_bytes / 2 }
+  package var hasRoom: Bool { line.undurable_bytes < capacity_bytes / 2 }
 
   /// Arrival of the oldest packet that is written and not durable, in microseconds since 1970; nil where all is.
   package var oldestUndurable_us: Int64? { line.oldestUndurable_us }

@@ -16,7 +16,9 @@ enum IngestRole {
     try Directories.make(settings.footageFolder, mode: 0o770)
     let http = SeamClient<IngestCall, IngestReply, IngestDirective>.makeHTTPClient()
     let ingest = IngestService(
-      settings: .init(host: settings.ingestHost, port: settings.ingestPort, footageRoot: settings.footageFolder),
+      settings: .init(
+        addresses: [ListenAddress(host: settings.ingestHost, port: settings.ingestPort)] + settings.ingestAlso,
+        threads: settings.ingestThreads, footageRoot: settings.footageFolder),
       keeper: SeamClient(client: http, socketPath: settings.keeperForIngest, peer: "keeper"),
       clocks: SystemClocks.ingest, logger: logger)
     do {

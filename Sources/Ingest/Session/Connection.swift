@@ -1,0 +1,66 @@
+import Doctrine
+import SRT
+
+/// A socket of the transport on its way to the thread that owns its camera.
+final class AcceptedSocket: Sendable {
+  let socket: SRTSocket
+  init(_ socket: consuming SRTSocket) { self.socket = socket }
+}
+
+/// One SRT connection whose passphrase is proven. Belongs to one thread.
+final class Connection {
+  /// How much later than its window a packet may be handed over.
+  private static let margin_us: Int64 = 100_000
+
+  let accepted: AcceptedSocket
+  /// The library's number of the socket.
+  let id: Int32
+  let peer: String
+  let state: CameraState
+  let camera: CameraID
+  let acceptedAt: MonotonicTime
+  let isLinkTest: Bool
+  let epoch: UInt32
+  var lastPacket: MonotonicTime
+  /// When it was last read without having said that there is something.
+  var lastLook: MonotonicTime
+  var reorderer: Reorderer
+  var assembler: ChunkAssembler
+  var rate: RateBound
+  var meter: LinkMeter
+  var ended = false
+  /// Since when the transport says that it is over. In timely delivery what waits for its time is still handed over.
+  var endedSince: MonotonicTime?
+  let lastWindow_us: Int64
+  var isPolled = false
+  var stall = StallWatch()
+
+  init(
+    _ accepted: AcceptedSocket, _ state: CameraState, _ camera: CameraID, peer: String, at now: MonotonicTime,
+    isLinkTest: Bool, epoch: UInt32, reception: ReceptionSettings, wall: UTCTime
+  ) {
+    self.accepted = accepted
+    id = accepted.socket.id
+    self.state = state
+    self.camera = camera
+    self.peer = peer
+    acceptedAt = now
+    lastPacket = now
+    lastLook = now
+    self.isLinkTest = isLinkTest
+    self.epoch = epoch
+    var holeLimit_us = Reorderer.holeLimit_us
+    if case .timely(let window_ms) = TransportDelivery(reception.delivery) {
+      // What the transport does not hand over in order by then, it has dropped.
+      holeLimit_us = 0
+      lastWindow_us = Int64(window_ms) * 1000 + Self.margin_us
+    } else {
+      lastWindow_us = 0
+    }
+    reorderer = Reorderer(holeLimit_us: holeLimit_us, relayBudget_us: Int64(reception.relayBudget_ms) * 1000)
+    assembler = ChunkAssembler(epoch: epoch)
+    rate = RateBound(maximum_kbps: reception.maximumRate_kbps, at: now)
+    meter = LinkMeter(
+      delivery: reception.delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)
+  }
+}

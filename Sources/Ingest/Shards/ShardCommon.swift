@@ -1,0 +1,26 @@
+import Doctrine
+import Logging
+import Synchronization
+import Vault
+
+/// What all the threads of an ingest share. Nothing of it is touched for a packet.
+struct ShardCommon: Sendable {
+  let table: AdmissionTable
+  let spool: EventSpool
+  let feed: LiveFeed
+  let index: IndexFeed
+  let volumes: Volumes
+  let streaming = StreamingRecordings()
+  let clocks: IngestClocks
+  let logger: Logger
+}
+
+/// The recordings whose camera is connected now.
+final class StreamingRecordings: Sendable {
+  private let recordings = Mutex<Set<RecordingID>>([])
+
+  var all: [RecordingID] { recordings.withLock { Array($0) } }
+
+  func joined(_ recording: RecordingID) { recordings.withLock { _ = $0.insert(recording) } }
+  func left(_ recording: RecordingID) { recordings.withLock { _ = $0.remove(recording) } }
+}

@@ -1,0 +1,173 @@
+import Doctrine
+import Footage
+import Logging
+import SRT
+import Seams
+import Vault
+
+extension ShardCore {
+  /// A second device takes over only from one that has been silent this long.
+  static let takeover_us: Int64 = 1_000_000
+
+  /// A connection of this shard's listener: it goes to the shard that owns its camera.
+  func accepted(_ socket: AcceptedSocket) {
+    guard let attempt = common.table.takeProven(socket.socket.id) else { return }
+    let owner = Shard.owner(of: attempt.identifier.camera, among: mailboxes.count)
+    if owner == number {
+      admit(socket, attempt)
+    } else {
+      mailboxes[owner].post(.accepted(socket, attempt))
+    }
+  }
+
+  func admit(_ socket: AcceptedSocket, _ attempt: PendingAttempt) {
+    let now = common.clocks.monotonic()
+    let camera = attempt.identifier.camera
+    guard let admission = common.table.admission(of: camera) else { return }
+    if attempt.identifier.isLinkTest, admission.enabled {
+      add(
+        Connection(
+          socket, CameraState(machine: IncidentMachine()), camera, peer: attempt.peer, at: now, isLinkTest: true,
+          epoch: 0, reception: admission.reception, wall: common.clocks.wall()))
+      return
+    }
+    if case .refused(let refusal) = admission.opening(attempt.identifier.context, at: common.clocks.wall()) {
+      refuse(attempt, admission, refusal.code, refusal.sentence + " [\(refusal.article)]", refusal.article)
+      return
+    }
+    guard let agent = admission.issuedTo else { return }
+    let state = cameras[camera] ?? CameraState(machine: IncidentMachine())
+    cameras[camera] = state
+    if let other = state.connection {
+      // While the disk holds reading back, silence says nothing about the first device.
+      guard hasRoom, now.since(max(other.lastPacket, roomSince)) >= Self.takeover_us else {
+        refuse(
+          attempt, admission, "two-devices",
+          "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra."
+        )
+        return
+      }
+      end(other, at: now)
+    }
+    switch state.machine.streamArrived(activation: attempt.identifier.activation, at: now) {
+    case .refuseClosed:
+      refuse(
+        attempt, admission, "incident-closed",
+        "Incident clos : la caméra continue d'appeler. Un nouvel incident demande une nouvelle activation, ou \(IncidentMachine.quiet_s) s sans appel."
+      )
+    case .open:
+      guard open(state, attempt, admission, agent: agent) else {
+        refuse(
+          attempt, admission, "no-key",
+          "Aucune clé d'avance pour cette caméra : le service « keeper » ne répond pas. Réessayez.")
+        return
+      }
+      join(state, socket, attempt, admission.reception, at: now)
+    case .rejoin:
+      join(state, socket, attempt, admission.reception, at: now)
+    }
+  }
+
+  private func join(
+    _ state: CameraState, _ socket: AcceptedSocket, _ attempt: PendingAttempt, _ reception: ReceptionSettings,
+    at now: MonotonicTime
+  ) {
+    guard let recording = state.recording else { return }
+    let wall = common.clocks.wall()
+    guard case .begin(let epoch, let gap) = recording.machine.connected(at: wall) else { return }
+    // The time that is missing is written down before what comes next (INT-6).
+    if let gap { write(gap, epoch: epoch, in: recording) }
+    if wall >= recording.current.dayEnd { turnDay(state, recording) }
+    submit(
+      .append(
+        part: recording.current.part.rawValue,
+        ChunkContent(
+          kind: .epoch, epoch: epoch, firstArrival_us: wall.microseconds,
+          lastArrival_us: wall.microseconds,
+          plaintext: Array("{\"peer\":\"\(attempt.peer)\",\"started_us\":\(wall.microseconds)}".utf8))))
+    let connection = Connection(
+      socket, state, attempt.identifier.camera, peer: attempt.peer, at: now, isLinkTest: false, epoch: epoch,
+      reception: reception, wall: wall)
+    connection.assembler.tapsLive = recording.isLive
+    state.connection = connection
+    common.streaming.joined(recording.recording)
+    common.spool.append(
+      .streamJoined(
+        recording.incident, recording.recording, epoch: Int64(epoch), at: wall, peer: attempt.peer))
+    add(connection)
+  }
+
+  private func add(_ connection: Connection) {
+    connections.append(connection)
+    logger.info("stream opened", metadata: ["connection": "\(connection.id)"])
+  }
+
+  func refuse(
+    _ attempt: PendingAttempt, _ admission: CameraAdmission, _ code: String, _ reason: String,
+    _ article: String? = nil
+  ) {
+    common.spool.append(
+      .refused(
+        RefusalEntry(
+          at: common.clocks.wall(), camera: admission.camera.rawValue, service: admission.service,
+          peer: attempt.peer, code: code, sentence: reason, article: article, proven: true)))
+  }
+
+  /// A camera that sends more than it may, for longer than the grace: its connection ends, the incident goes on.
+  func tooFast(_ connection: Connection, at now: MonotonicTime) {
+    connection.ended = true
+    guard let recording = connection.state.recording else { return }
+    common.spool.append(
+      .refused(
+        RefusalEntry(
+          at: common.clocks.wall(), camera: connection.camera.rawValue, service: recording.service,
+          peer: connection.peer, code: "too-fast",
+          sentence:
+            "Connexion terminée : la caméra envoie plus vite que son débit maximal, depuis plus de \(RateBound.grace_s) s. Réduisez le débit de son encodeur, ou relevez sa limite (plastron camera set --max-rate).",
+          proven: true)))
+  }
+
+  /// A connection is over: what it delivered is handed over, then the incident is told.
+  func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil) {
+    guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
+    connections.remove(at: place)
+    logger.info(
+      "stream closed",
+      metadata: [
+        "connection": "\(connection.id)", "missing": "\(connection.reorderer.missing)",
+        "duplicates": "\(connection.reorderer.duplicates)", "foreign": "\(connection.assembler.inspector.foreign)",
+        "discontinuities": "\(connection.assembler.inspector.discontinuities)",
+      ])
+    guard !connection.isLinkTest else {
+      tellLinkTest(connection, at: now)
+      return
+    }
+    let state = connection.state
+    if state.connection === connection { state.connection = nil }
+    connection.reorderer.finish(now: now, into: &connection.assembler)
+    connection.assembler.close()
+    handOver(connection)
+    guard let recording = state.recording else { return }
+    recording.damage += connection.assembler.inspector.foreign
+    writeGaps(of: connection, in: recording, now: now, isOver: true)
+    tellHealth([health(of: connection, in: recording, now: now)])
+    let age = now.since(connection.lastPacket)
+    recording.machine.disconnected(
+      cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost))
+    state.machine.streamEnded(lastPacketAge_us: age, at: now)
+    common.streaming.left(recording.recording)
+    common.spool.append(
+      .streamLeft(
+        recording.incident, recording.recording, epoch: Int64(connection.epoch), at: common.clocks.wall()))
+  }
+
+  private func tellLinkTest(_ connection: Connection, at now: MonotonicTime) {
+    let figures = connection.accepted.socket.statistics()
+    common.spool.append(
+      .linkTested(
+        LinkTestResult(
+          camera: connection.camera, at: common.clocks.wall(), duration_ms: now.since(connection.acceptedAt) / 1000,
+          packets: figures?.packetsReceived ?? 0, lost: figures?.packetsLost ?? 0,
+          roundTrip_ms: figures?.roundTrip_ms ?? 0, rate_mbps: figures?.rate_mbps ?? 0)))
+  }
+}

@@ -1,0 +1,73 @@
+import Doctrine
+import Logging
+import Seams
+import SRT
+import Vault
+
+extension ShardCore {
+  /// Messages read from one connection before the next has its turn.
+  static let messagesPerTurn = 512
+  /// How often a connection is read that says it has nothing: what lies behind a hole is not counted by the library, and
+  /// reading what is not there costs an exception in it.
+  static let look_us: Int64 = 50_000
+
+  /// Reads what a connection has, a bounded number of messages.
+  ///
+  /// All of it came since the last turn, milliseconds ago: it is stamped with one reading of the clocks.
+  func drain(_ connection: Connection, _ buffer: UnsafeMutableRawBufferPointer) {
+    guard !connection.ended else { return }
+    var left = min(connection.accepted.socket.readable(), Self.messagesPerTurn)
+    let now = common.clocks.monotonic()
+    if left == 0 {
+      guard now.since(connection.lastLook) >= Self.look_us else { return }
+      left = Self.messagesPerTurn
+      connection.lastLook = now
+    }
+    let arrival = common.clocks.wall()
+    let recording = connection.state.recording
+    let isRecorded = recording?.machine.isReceiving == true
+    var bytes = 0
+    loop: while left > 0 {
+      left -= 1
+      switch connection.accepted.socket.receive(into: buffer) {
+      case .nothing: break loop
+      case .ended:
+        let since = connection.endedSince ?? now
+        connection.endedSince = since
+        connection.ended = now.since(since) >= connection.lastWindow_us
+        break loop
+      case .message(let length, let sequence):
+        bytes += length
+        // The gate: bytes go on only where a recording is open. P1, REC-1.
+        guard isRecorded else { continue }
+        connection.reorderer.arrived(
+          sequence31: sequence, bytes: UnsafeRawBufferPointer(rebasing: buffer[0..<length]), arrival: arrival,
+          now: now, into: &connection.assembler)
+      }
+    }
+    guard bytes > 0 else { return }
+    connection.lastPacket = now
+    _ = recording?.machine.packetArrived(at: arrival)
+    connection.meter.bytes += Int64(bytes)
+    if !connection.rate.took(bytes, at: now) { tooFast(connection, at: now) }
+  }
+
+  /// Hands finished chunks to the writer and live bytes to the feed.
+  func handOver(_ connection: Connection) {
+    guard let recording = connection.state.recording else {
+      _ = connection.assembler.takeFinished()
+      _ = connection.assembler.takeLive()
+      return
+    }
+    for chunk in connection.assembler.takeFinished() {
+      submit(.append(part: recording.current.part.rawValue, chunk))
+    }
+    let live = connection.assembler.takeLive()
+    if !live.isEmpty, recording.isLive { common.feed.offer(recording.recording, live) }
+  }
+
+  func submit(_ command: FootageCommand) {
+    // The line has twice the room at which reading stops: what is in hand always fits.
+    if !writer.submit(command) { logger.critical("writer line full: a chunk was dropped") }
+  }
+}

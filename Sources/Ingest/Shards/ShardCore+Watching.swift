@@ -1,0 +1,64 @@
+import Doctrine
+import Logging
+import Seams
+import SRT
+
+/// What is looked at a few times a second, and not for every packet.
+extension ShardCore {
+  static let linkTest_us: Int64 = 10_000_000
+  /// A disk that hangs says so after minutes at the most.
+  static let remembered_us: Int64 = 600_000_000
+  /// A connection that was silent for so long is looked at for a stall.
+  private static let silent_us: Int64 = 500_000
+
+  func slowTurn(now: MonotonicTime, wall: UTCTime) {
+    if number == 0 { for refusal in common.table.drainRefusals() { common.spool.append(.refused(refusal)) } }
+    ended.removeAll { now.since($0.at) >= Self.remembered_us }
+    watchConnections(now: now)
+    for (camera, state) in cameras {
+      // While nobody sends the day is not turned: the gap belongs to the part before, and is written when it ends.
+      if let recording = state.recording, wall >= recording.current.dayEnd, recording.machine.isReceiving {
+        turnDay(state, recording)
+      }
+      if let (incident, cause) = state.machine.timePassed(at: now) {
+        finish(state, camera, incident, cause, by: nil, at: now)
+      }
+    }
+  }
+
+  private func watchConnections(now: MonotonicTime) {
+    var told: [LinkHealth] = []
+    for connection in connections {
+      if connection.isLinkTest {
+        if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, at: now) }
+        continue
+      }
+      guard let recording = connection.state.recording else { continue }
+      writeGaps(of: connection, in: recording, now: now, isOver: false)
+      if now >= connection.meter.due { told.append(health(of: connection, in: recording, now: now)) }
+      if isFrozen(connection, now: now) { end(connection, at: now, cause: .notDeliverable) }
+    }
+    tellHealth(told)
+  }
+
+  /// Whether packets arrive for this connection and none is handed over any more (upstream 2657).
+  private func isFrozen(_ connection: Connection, now: MonotonicTime) -> Bool {
+    guard hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.silent_us else {
+      connection.stall.delivered()
+      return false
+    }
+    guard let figures = connection.accepted.socket.statistics() else { return false }
+    return connection.stall.looked(
+      received: figures.packetsReceived, waiting_bytes: figures.receiveBuffer_bytes, elapsed_us: Self.slowTurn_us)
+  }
+
+  func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {
+    connection.meter.read(
+      connection.camera, recording.recording, connection.accepted.socket.statistics(), connection.reorderer,
+      connection.assembler.inspector, now: now, wall: common.clocks.wall())
+  }
+
+  func tellHealth(_ health: [LinkHealth]) {
+    if !health.isEmpty { common.spool.append(.linkHealth(health)) }
+  }
+}

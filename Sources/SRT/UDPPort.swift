@@ -1,0 +1,58 @@
+internal import CSRT
+internal import Glibc
+
+/// A bound UDP socket that shares its port with others of this process (`SO_REUSEPORT`).
+///
+/// libsrt runs one receive thread a UDP socket. Several sockets on one port make several of them: the kernel spreads the
+/// peers over the sockets by address and port, and a peer stays where it is.
+///
+/// Source: socket(7), `SO_REUSEPORT`; `srt_bind_acquire` of libsrt's API.
+struct UDPPort: ~Copyable {
+  let descriptor: Int32
+  /// What the kernel gave, in bytes of payload and bookkeeping: at most `net.core.rmem_max`, doubled.
+  let receiveBuffer_bytes: Int
+
+  /// - Throws: with the system's error number; nothing is left open.
+  init(host: String, port: UInt16, receiveBuffer_bytes asked: Int32) throws(SRTError) {
+    (descriptor, receiveBuffer_bytes) = try withSocketAddress(host: host, port: port, passive: true) {
+      (address, length) throws(SRTError) in
+      let family = Int32(address.pointee.sa_family)
+      let fd = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+      guard fd >= 0 else { throw Self.error("socket") }
+      do throws(SRTError) {
+        try Self.set(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT")
+        // An address of version 6 takes calls of both versions.
+        if family == AF_INET6 { try Self.set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0, "IPV6_V6ONLY") }
+        try Self.set(fd, SOL_SOCKET, SO_RCVBUF, asked, "SO_RCVBUF")
+        guard bind(fd, address, socklen_t(length)) == 0 else { throw Self.error("bind \(host):\(port)") }
+      } catch {
+        close(fd)
+        throw error
+      }
+      var given: Int32 = 0
+      var size = socklen_t(MemoryLayout<Int32>.size)
+      getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &given, &size)
+      return (fd, Int(given))
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Hands the descriptor over: whoever took it closes it.
+  consuming func release() -> Int32 {
+    let fd = descriptor
+    discard self
+    return fd
+  }
+
+  private static func set(
+    _ fd: Int32, _ level: Int32, _ option: Int32, _ value: Int32, _ name: String
+  ) throws(SRTError) {
+    var value = value
+    guard setsockopt(fd, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 else { throw error(name) }
+  }
+
+  private static func error(_ operation: String) -> SRTError {
+    SRTError(operation: operation, code: errno, message: String(cString: strerror(errno)))
+  }
+}

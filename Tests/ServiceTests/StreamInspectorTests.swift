@@ -1,0 +1,178 @@
+import Doctrine
+import Footage
+import Testing
+
+@testable import Ingest
+
+/// Transport packets of one PID with a payload; `counter` modulo 16.
+private func packet(_ counter: Int, pid: Int = 0x100, clock_90k: UInt64? = nil, mayJump: Bool = false) -> [UInt8] {
+  var bytes = [UInt8](repeating: 0xFF, count: 188)
+  bytes[0] = 0x47
+  bytes[1] = UInt8(pid >> 8)
+  bytes[2] = UInt8(pid & 0xFF)
+  bytes[3] = 0x10 | UInt8(counter & 0x0F)
+  if let clock_90k {
+    bytes[3] |= 0x20
+    bytes[4] = 7
+    bytes[5] = 0x10
+    for index in 0..<4 { bytes[6 + index] = UInt8(truncatingIfNeeded: clock_90k >> UInt64(25 - 8 * index)) }
+    bytes[10] = UInt8(clock_90k & 1) << 7
+  } else if mayJump {
+    bytes[3] |= 0x20
+    bytes[4] = 1
+    bytes[5] = 0x80
+  }
+  return bytes
+}
+
+struct StreamInspectorTests {
+  private func inspect(
+    _ inspector: inout StreamInspector, _ packets: [[UInt8]], at us: Int64 = 0, isInOrder: Bool = true
+  ) {
+    var content = ChunkContent(kind: .media, epoch: 1, firstArrival_us: 0, lastArrival_us: 0, plaintext: [])
+    packets.flatMap { $0 }.withUnsafeBytes {
+      inspector.inspect($0, at: 0, arrival: UTCTime(microseconds: us), isInOrder: isInOrder, into: &content)
+    }
+  }
+
+  @Test func aJumpOfTheCounterIsWhatTheEncoderLeftOut() {
+    var inspector = StreamInspector()
+    inspect(&inspector, [packet(0), packet(1), packet(2), packet(2)], at: 1000)
+    #expect(inspector.discontinuities == 0)
+    inspect(&inspector, [packet(7)], at: 2000)
+    inspect(&inspector, [packet(10)], at: 3000)
+    #expect(inspector.discontinuities == 2)
+    let early = inspector.takeOmission(at: UTCTime(microseconds: 4000))
+    #expect(early == nil)
+    let told = inspector.takeOmission(at: UTCTime(microseconds: 3000 + StreamInspector.quiet_us))
+    #expect(told?.packets == 6 && told?.from.microseconds == 1000 && told?.to.microseconds == 3000)
+    let again = inspector.takeOmission(at: UTCTime(microseconds: 99_000_000))
+    #expect(again == nil)
+  }
+
+  @Test func whatTheNetworkLostIsNoWordOnTheEncoder() {
+    var inspector = StreamInspector()
+    inspect(&inspector, [packet(0)])
+    inspector.holeCame()
+    inspect(&inspector, [packet(9)])
+    // Declared jumps, other PIDs, null packets, and what fills a hole later.
+    inspect(
+      &inspector, [packet(3, mayJump: true), packet(5, pid: 0x200), packet(1, pid: 0x1FFF), packet(7, pid: 0x1FFF)])
+    inspect(&inspector, [packet(1)], isInOrder: false)
+    #expect(inspector.discontinuities == 0)
+  }
+
+  @Test func rubbishIsCounted() {
+    var inspector = StreamInspector()
+    inspect(&inspector, [[1, 2, 3]])
+    inspect(&inspector, [[UInt8](repeating: 0, count: 376)])
+    #expect(inspector.foreign == 2)
+  }
+}
+
+struct StreamClockTests {
+  private let frame_90k: Int64 = 3600
+
+  @Test func lagIsWhatAnArrivalIsBehindTheBest() {
+    var clock = StreamClock()
+    for frame in 0..<Int64(100) {
+      clock.ticked(pid: 1, clock_90k: UInt64(frame * frame_90k), at: frame * 40_000 + (frame == 99 ? 700_000 : 0))
+    }
+    #expect(clock.restarts == 0)
+    #expect(abs((clock.lag_us ?? 0) - 700_000) < 1500)
+  }
+
+  @Test func wrapsWithoutARestartAndCountsOne() {
+    var clock = StreamClock()
+    let start = (Int64(1) << 33) - 10 * frame_90k
+    for frame in 0..<Int64(50) {
+      clock.ticked(pid: 1, clock_90k: UInt64(start + frame * frame_90k) & 0x1_FFFF_FFFF, at: frame * 40_000)
+    }
+    #expect(clock.restarts == 0 && (clock.lag_us ?? -1) < 1500)
+    clock.ticked(pid: 1, clock_90k: 5, at: 50 * 40_000)
+    #expect(clock.restarts == 1)
+    // A jump ahead of what could have travelled is a restart as well; a stall of the link is none.
+    clock.ticked(pid: 1, clock_90k: UInt64(3600 * 90), at: 51 * 40_000)
+    #expect(clock.restarts == 2)
+    clock.ticked(pid: 1, clock_90k: UInt64(3600 * 91), at: 200 * 40_000)
+    #expect(clock.restarts == 2 && (clock.lag_us ?? 0) > 5_000_000)
+  }
+
+  // A camera whose clock runs 80 millionths fast, with up to 30 ms of jitter.
+  @Test func driftIsFoundUnderJitter() throws {
+    var clock = StreamClock()
+    var random = SplitMix(seed: 7)
+    for frame in 0..<Int64(25 * 300) {
+      let media_us = Double(frame) * 40_000 * (1 + 80e-6)
+      clock.ticked(
+        pid: 1, clock_90k: UInt64(media_us * 0.09), at: frame * 40_000 + Int64(random.next() % 30_000))
+    }
+    let drift = try #require(clock.drift_ppm)
+    #expect(abs(drift - 80) < 10)
+    #expect(clock.restarts == 0)
+  }
+
+  @Test func followsOneClockUntilItIsSilent() {
+    var clock = StreamClock()
+    clock.ticked(pid: 1, clock_90k: 0, at: 0)
+    clock.ticked(pid: 2, clock_90k: 8_000_000_000, at: 40_000)
+    #expect(clock.restarts == 0)
+    clock.ticked(pid: 2, clock_90k: 8_000_003_600, at: 6_000_000)
+    #expect(clock.restarts == 0 && clock.lag_us == 0)
+  }
+}
+
+struct BoundsTests {
+  @Test func aBurstOfTheGraceIsBorneAndAFloodIsNot() {
+    var bound = RateBound(maximum_kbps: 8000, at: MonotonicTime(microseconds: 0))
+    // Ten seconds' worth at once, then what it may send.
+    let atOnce = bound.took(9_900_000, at: MonotonicTime(microseconds: 1000))
+    #expect(atOnce)
+    var fine = true
+    for second in Int64(1)...60 {
+      fine = bound.took(1_000_000, at: MonotonicTime(microseconds: second * 1_000_000)) && fine
+    }
+    #expect(fine)
+    var flood = true
+    for tick in Int64(1)...200 {
+      flood = bound.took(125_000, at: MonotonicTime(microseconds: 60_000_000 + tick * 5000)) && flood
+    }
+    #expect(!flood)
+  }
+
+  @Test func aFrozenConnectionIsToldFromALinkThatIsDown() {
+    var down = StallWatch()
+    var frozen = StallWatch()
+    var found = false
+    for turn in Int64(1)...40 {
+      let isDown = down.looked(received: 100, waiting_bytes: 5000, elapsed_us: 250_000)
+      #expect(!isDown)
+      found = frozen.looked(received: 100 + turn, waiting_bytes: 5000, elapsed_us: 250_000) || found
+    }
+    #expect(found)
+    frozen.delivered()
+    let again = frozen.looked(received: 999, waiting_bytes: 1, elapsed_us: 250_000)
+    #expect(!again)
+  }
+
+  @Test func camerasAreSpreadOverTheThreadsAndStayThere() {
+    var counts = [Int](repeating: 0, count: 4)
+    for number in 0..<2000 { counts[Shard.owner(of: CameraID("CAM-\(number)"), among: 4)] += 1 }
+    #expect(counts.allSatisfy { (400...600).contains($0) })
+    #expect(Shard.owner(of: CameraID("CAM-7"), among: 4) == Shard.owner(of: CameraID("CAM-7"), among: 4))
+  }
+}
+
+/// Steele and others, "Fast splittable pseudorandom number generators": small, seeded.
+struct SplitMix: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
