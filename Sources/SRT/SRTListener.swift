@@ -30,8 +30,10 @@ package enum AdmissionAnswer: Sendable {
 ///
 /// Several listen on one port: the first binds it, the others are given its number. Admission is decided inside libsrt's
 /// handshake, on the library's thread: the closure may look up memory and nothing else.
-package struct SRTListener: ~Copyable {
-  private final class Admission {
+///
+/// Unchecked only for the reference to the closure, which is released once, with the socket.
+package struct SRTListener: ~Copyable, @unchecked Sendable {
+  private final class Admission: Sendable {
     let decide: @Sendable (AdmissionRequest) -> AdmissionAnswer
     init(_ decide: @escaping @Sendable (AdmissionRequest) -> AdmissionAnswer) { self.decide = decide }
   }

@@ -101,10 +101,12 @@ package struct CallOptions: Sendable {
   package var timeout_ms: Int32
   /// Limit of what is sent, retransmissions included; nil leaves the library's own.
   package var maximumBandwidth_bytesPerSecond: Int64?
+  /// The UDP port to call from, shared by all calls that name it; nil takes one of its own.
+  package var localPort: UInt16?
 
   package init(
     host: String, port: UInt16, streamID: String, passphrase: String?, latency_ms: Int32 = 120,
-    timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil
+    timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil, localPort: UInt16? = nil
   ) {
     self.host = host
     self.port = port
@@ -113,6 +115,7 @@ package struct CallOptions: Sendable {
     self.latency_ms = latency_ms
     self.timeout_ms = timeout_ms
     self.maximumBandwidth_bytesPerSecond = maximumBandwidth_bytesPerSecond
+    self.localPort = localPort
   }
 }
 
@@ -132,6 +135,13 @@ extension SRTSocket {
     }
     if let limit = options.maximumBandwidth_bytesPerSecond {
       try setOption(id, SRTO_MAXBW, limit, "SRTO_MAXBW")
+    }
+    if let localPort = options.localPort {
+      try withSocketAddress(host: options.host == "127.0.0.1" ? "127.0.0.1" : "0.0.0.0", port: localPort, passive: true)
+      {
+        (address, length) throws(SRTError) in
+        guard srt_bind(id, address, length) >= 0 else { throw SRTError.last("bind the local port \(localPort)") }
+      }
     }
     try withSocketAddress(host: options.host, port: options.port, passive: false) {
       (address, length) throws(SRTError) in

@@ -10,7 +10,10 @@ import Vault
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Mesures, en rapports (ratios).",
-    subcommands: [FootageBench.self, FlushBench.self, DurabilityBench.self, JournalBench.self, RegisterBench.self])
+    subcommands: [
+      IngestBench.self, FloorCommand.self, LoadCommand.self, FleetBench.self, FootageBench.self, FlushBench.self,
+      DurabilityBench.self, JournalBench.self, RegisterBench.self,
+    ])
 }
 
 /// What sealing and relaying cost beside the bare cryptography.

@@ -139,14 +139,38 @@ final class DemoWorld {
     camera.passphrase = passphrase
     camera.token = token
     try await call(.issueCamera(CameraID(camera.id), AgentID(wearer)))
+    serviceName = service
+  }
+
+  private var serviceName = ""
+
+  /// More cameras of its service, each issued to an agent of its own: for measurements.
+  func enrolCameras(_ count: Int, prefix: String) async throws -> [(id: String, passphrase: String)] {
+    var cameras: [(id: String, passphrase: String)] = []
+    for number in 0..<count {
+      let name = "\(prefix)-\(number)"
+      let agent = try await created(
+        .createAgent(service: serviceName, matricule: name, name: "Mesure \(name)", rank: "brigadier"))
+      guard
+        case .enrolled(_, let passphrase, _) = try await AdministratorLink.call(
+          settings, .enrolCamera(service: serviceName, CameraID(name), model: "simulée"), reason: Self.reason)
+      else { throw Complaint(description: "the camera \(name) was not enrolled") }
+      try await call(.issueCamera(CameraID(name), AgentID(agent)))
+      cameras.append((name, passphrase))
+    }
+    return cameras
   }
 
   private(set) var accounts: [String: String] = [:]
 
+  func logIn(_ role: String) async throws -> APISession {
+    try await APISession.logIn(
+      server: url, ca: settings.certificatePath, account: accounts[role] ?? "", password: passwords[role] ?? "")
+  }
+
   /// Logs in, works, and logs out however that ends.
   func withSession<R>(_ role: String, _ body: (APISession) async throws -> R) async throws -> R {
-    let session = try await APISession.logIn(
-      server: url, ca: settings.certificatePath, account: accounts[role] ?? "", password: passwords[role] ?? "")
+    let session = try await logIn(role)
     do {
       let result = try await body(session)
       await session.end()

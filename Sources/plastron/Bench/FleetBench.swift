@@ -1,0 +1,79 @@
+import ArgumentParser
+import Foundation
+import Seams
+
+/// A fleet at a low bit rate that loses its network and comes back, again and again: does every incident go on, does memory stay?
+struct FleetBench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fleet", abstract: "Une flotte qui revient d'une coupure, plusieurs fois (reconnections of a fleet).")
+
+  @Option(help: "Clip .ts à bas débit (low bit rate)") var clip: String
+  @Option(help: "Dossier de données, où postgres peut entrer (data folder).") var data: String
+  @Option var cameras = 2000
+  @Option(help: "Coupures (rounds)") var rounds = 10
+  @Option(help: "Secondes sur lesquelles la flotte revient (the fleet comes back within)") var spread = 45
+
+  func run() async throws {
+    let folder = data + "/fleet"
+    try? FileManager.default.removeItem(atPath: folder)
+    let world = try await DemoWorld(data: folder, ingestPort: 9716, consolePort: 9717, devicePort: 9718)
+    do {
+      try await world.start()
+      try await measure(BenchServer(world))
+    } catch {
+      world.stop()
+      throw error
+    }
+    world.stop()
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  private func measure(_ server: BenchServer) async throws {
+    let known = try await server.world.enrolCameras(cameras, prefix: "B")
+    let pids = try server.pids()
+    let file = data + "/load-cameras"
+    _ = FileManager.default.createFile(
+      atPath: file, contents: Data(known.map { "\($0.id) \($0.passphrase)\n" }.joined().utf8),
+      attributes: [.posixPermissions: 0o600])
+    let load = try BenchChild([
+      "bench", "load", "--clip", clip, "--port", "\(server.world.settings.ingestPort)", "--cameras", file, "--seconds",
+      "\(rounds * 120)", "--spread", "\(spread)", "--threads", "4",
+    ])
+    defer { load.end() }
+    print(
+      "| round | connected | back within s | failed calls | incidents open | ingest MiB | descriptors | threads | keeper MiB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    var memory: [Int] = []
+    var holds = true
+    for round in 0...rounds {
+      if round > 0 { load.say("drop") }
+      let began = Date()
+      var report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
+      repeat {
+        report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
+      } while report.connected < cameras && Date().timeIntervalSince(began) < Double(spread) + 60
+      let took = Date().timeIntervalSince(began)
+      try await Task.sleep(for: .seconds(5))
+      guard case .status(let wall, _, _) = try await AdministratorLink.call(server.world.settings, .status),
+        let ingest = ProcessFigures.read(pids.ingest), let keeper = ProcessFigures.read(pids.keeper)
+      else { throw Complaint(description: "the server does not answer") }
+      memory.append(ingest.resident_bytes)
+      holds = holds && report.connected == cameras && wall.incidents.count == cameras
+      print(
+        String(
+          format: "| %d | %d | %.0f | %d | %d | %d | %d | %d | %d |", round, report.connected, took, report.failed,
+          wall.incidents.count, ingest.resident_bytes >> 20, ingest.descriptors, ingest.threads,
+          keeper.resident_bytes >> 20))
+      fflush(nil)
+    }
+    load.say("stop")
+    let lost = try await server.lost(of: [:])
+    guard holds, lost == 0 else { throw Complaint(description: "not every camera came back to its incident") }
+    // The first rounds fill what is kept; from there on it stays.
+    guard let middle = memory.dropFirst(rounds / 2).first, let last = memory.last,
+      Double(last) < Double(middle) * 1.1 + 16e6
+    else { throw Complaint(description: "memory grows from round to round") }
+    print("every camera came back to its incident, memory stays")
+  }
+}

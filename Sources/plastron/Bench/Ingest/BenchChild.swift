@@ -1,0 +1,69 @@
+import Foundation
+import Synchronization
+
+/// A child of a measurement that says lines of JSON and takes words.
+final class BenchChild {
+  private let process = Process()
+  private let input = Pipe()
+  private let said = Said()
+
+  var pid: pid_t { process.processIdentifier }
+  var isRunning: Bool { process.isRunning }
+
+  init(_ arguments: [String]) throws {
+    process.executableURL = Settings.executable
+    process.arguments = arguments
+    process.standardInput = input
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    output.fileHandleForReading.readabilityHandler = { [said] handle in
+      let data = handle.availableData
+      guard !data.isEmpty else {
+        handle.readabilityHandler = nil
+        return
+      }
+      said.take(String(decoding: data, as: UTF8.self))
+    }
+  }
+
+  /// The last line that decodes so; waits for one.
+  func last<T: Decodable>(_ type: T.Type, within seconds: Double = 20, newerThan count: Int = 0) throws -> T {
+    let until = Date().addingTimeInterval(seconds)
+    repeat {
+      let known = said.lines
+      if known.count > count {
+        for line in known[count...].reversed() {
+          if let value = try? JSONDecoder().decode(T.self, from: Data(line.utf8)) { return value }
+        }
+      }
+      usleep(20_000)
+    } while Date() < until
+    throw Complaint(description: "a child of the measurement said no \(T.self) within \(seconds) s")
+  }
+
+  var lineCount: Int { said.lines.count }
+
+  func say(_ word: String) { try? input.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8)) }
+
+  /// Ends its input and waits.
+  func end() {
+    try? input.fileHandleForWriting.close()
+    process.waitUntilExit()
+  }
+
+  /// Whole lines out of pieces.
+  private final class Said: Sendable {
+    private let state = Mutex<(lines: [String], rest: String)>(([], ""))
+
+    var lines: [String] { state.withLock { $0.lines } }
+
+    func take(_ text: String) {
+      state.withLock { state in
+        var whole = (state.rest + text).components(separatedBy: "\n")
+        state.rest = whole.removeLast()
+        state.lines += whole
+      }
+    }
+  }
+}

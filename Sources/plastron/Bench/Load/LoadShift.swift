@@ -1,0 +1,184 @@
+import Foundation
+import SRT
+import Synchronization
+
+/// A simulated camera of a load.
+struct SimulatedCamera: ~Copyable {
+  struct Identity: Sendable {
+    var id: String
+    var passphrase: String
+  }
+
+  let identity: Identity
+  var socket: SRTSocket?
+  /// When it calls, or called, in microseconds of the monotonic clock.
+  var begins_us: Int64
+  var next = 0
+  var sent: Int64 = 0
+}
+
+/// One thread of a load: its cameras, one after another, as their messages are due.
+final class LoadShift: Sendable {
+  /// Cameras that share a UDP port: some, so that the server's listeners share them, and few ports, as each has two threads.
+  private static let camerasPerPort = 16
+  private static let firstPort: UInt16 = 28_000
+  private static let portsPerShift = 24
+
+  private let shift: Int
+  private let identities: [SimulatedCamera.Identity]
+  private let stream: RenderedStream
+  private let port: UInt16
+  private let spread_us: Int64
+  private let log: String?
+  private let state: LoadState
+  private let result = Mutex<[String: Int64]?>(nil)
+
+  init(
+    _ shift: Int, cameras: [SimulatedCamera.Identity], stream: RenderedStream, port: UInt16, spread_us: Int64,
+    log: String?,
+    state: LoadState
+  ) {
+    self.shift = shift
+    identities = cameras
+    self.stream = stream
+    self.port = port
+    self.spread_us = spread_us
+    self.log = log
+    self.state = state
+  }
+
+  var isFinished: Bool { result.withLock { $0 != nil } }
+  var sent: [String: Int64] { result.withLock { $0 ?? [:] } }
+
+  func start() {
+    Thread.detachNewThread { [self] in
+      let sent = run()
+      result.withLock { $0 = sent }
+    }
+  }
+
+  private static func now_us() -> Int64 { Int64(DispatchTime.now().uptimeNanoseconds / 1000) }
+
+  private func run() -> [String: Int64] {
+    var total: [String: Int64] = [:]
+    var cameras = SimulatedCameras(identities.count)
+    let began = Self.now_us()
+    for (number, identity) in identities.enumerated() {
+      cameras.append(
+        SimulatedCamera(identity: identity, begins_us: began + spread_us * Int64(number) / Int64(identities.count)))
+    }
+    var times: [Int64] = []
+    var drops = 0
+    while !state.isOver.load(ordering: .relaxed) {
+      let asked = state.drops.load(ordering: .relaxed)
+      if asked > drops {
+        drops = asked
+        let now = Self.now_us()
+        for number in 0..<cameras.count {
+          if cameras[number].socket != nil { state.connected.subtract(1, ordering: .relaxed) }
+          cameras[number].socket = nil
+          cameras[number].begins_us = now + spread_us * Int64(number) / Int64(cameras.count)
+          cameras[number].next = 0
+        }
+      }
+      var earliest = Self.now_us() + 5000
+      for number in 0..<cameras.count {
+        serve(&cameras[number], number, &earliest, &times)
+      }
+      let rest = earliest - Self.now_us()
+      if rest > 200 { usleep(UInt32(min(rest, 5000))) }
+    }
+    for number in 0..<cameras.count {
+      if let left = cameras[number].socket?.unacknowledged_bytes(), left > 0 {
+        for _ in 0..<100 where (cameras[number].socket?.unacknowledged_bytes() ?? 0) > 0 { usleep(20_000) }
+      }
+      total[cameras[number].identity.id] = cameras[number].sent
+    }
+    if let log, let file = fopen(log, "w") {
+      for time in times { fputs("\(time)\n", file) }
+      fclose(file)
+    }
+    return total
+  }
+
+  /// Calls, or sends what is due.
+  private func serve(_ camera: inout SimulatedCamera, _ number: Int, _ earliest: inout Int64, _ times: inout [Int64]) {
+    let now = Self.now_us()
+    if camera.socket == nil {
+      guard now >= camera.begins_us else { return }
+      do throws(SRTError) {
+        let local =
+          Self.firstPort + UInt16((shift * Self.portsPerShift + number / Self.camerasPerPort % Self.portsPerShift))
+        camera.socket = try SRTSocket.call(
+          CallOptions(
+            host: "127.0.0.1", port: port, streamID: "#!::u=\(camera.identity.id),m=publish",
+            passphrase: camera.identity.passphrase, localPort: local))
+        state.connected.add(1, ordering: .relaxed)
+        camera.begins_us = Self.now_us()
+      } catch {
+        state.failed.add(1, ordering: .relaxed)
+        camera.begins_us = now + 1_000_000
+      }
+      return
+    }
+    while camera.next < stream.messageCount {
+      let due = camera.begins_us + stream.due_us[camera.next]
+      guard due <= now else {
+        earliest = min(earliest, due)
+        return
+      }
+      if now - due > state.late_us.load(ordering: .relaxed) { state.late_us.store(now - due, ordering: .relaxed) }
+      let start = camera.next * RenderedStream.message_bytes
+      do {
+        try stream.bytes.withUnsafeBytes { all in
+          try camera.socket?.send(
+            UnsafeRawBufferPointer(rebasing: all[start..<(start + RenderedStream.message_bytes)]), inOrder: false)
+        }
+      } catch {
+        state.connected.subtract(1, ordering: .relaxed)
+        state.failed.add(1, ordering: .relaxed)
+        camera.socket = nil
+        camera.begins_us = now + 500_000
+        return
+      }
+      if number == 0, log != nil { times.append(Int64(Date().timeIntervalSince1970 * 1e6)) }
+      camera.next += 1
+      camera.sent += Int64(RenderedStream.message_bytes)
+      state.bytes.add(Int64(RenderedStream.message_bytes), ordering: .relaxed)
+    }
+  }
+}
+
+/// A list of cameras, which cannot be copied.
+struct SimulatedCameras: ~Copyable {
+  private let places: UnsafeMutablePointer<SimulatedCamera>
+  private(set) var count = 0
+  private let capacity: Int
+
+  init(_ capacity: Int) {
+    places = .allocate(capacity: max(1, capacity))
+    self.capacity = capacity
+  }
+
+  deinit {
+    places.deinitialize(count: count)
+    places.deallocate()
+  }
+
+  mutating func append(_ camera: consuming SimulatedCamera) {
+    precondition(count < capacity)
+    (places + count).initialize(to: camera)
+    count += 1
+  }
+
+  subscript(_ index: Int) -> SimulatedCamera {
+    _read {
+      precondition(index < count)
+      yield places[index]
+    }
+    _modify {
+      precondition(index < count)
+      yield &places[index]
+    }
+  }
+}
