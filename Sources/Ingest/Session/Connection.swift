@@ -24,8 +24,7 @@ final class Connection {
   var lastPacket: MonotonicTime
   /// When it was last read without having said that there is something.
   var lastLook: MonotonicTime
-  var reorderer: Reorderer
-  var assembler: ChunkAssembler
+  var intake: PacketIntake
   var rate: RateBound
   var meter: LinkMeter
   var ended = false
@@ -57,8 +56,9 @@ final class Connection {
     } else {
       lastWindow_us = 0
     }
-    reorderer = Reorderer(holeLimit_us: holeLimit_us, relayBudget_us: Int64(reception.relayBudget_ms) * 1000)
-    assembler = ChunkAssembler(epoch: epoch)
+    intake = PacketIntake(
+      reorderer: Reorderer(holeLimit_us: holeLimit_us, relayBudget_us: Int64(reception.relayBudget_ms) * 1000),
+      assembler: ChunkAssembler(epoch: epoch))
     rate = RateBound(maximum_kbps: reception.maximumRate_kbps, at: now)
     meter = LinkMeter(
       delivery: reception.delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)

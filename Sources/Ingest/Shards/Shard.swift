@@ -45,10 +45,10 @@ final class Shard: Sendable {
     started.store(true, ordering: .releasing)
     let handover = Handover(core)
     let thread = Thread { [self] in
+      Thread.current.name = "ingest-\(number)"
       handover.core.run(messages: { mailbox.take() }, stopping: { stopping.load(ordering: .acquiring) })
       finished.signal()
     }
-    thread.name = "ingest-\(number)"
     thread.stackSize = 1 << 20
     thread.start()
   }

@@ -88,7 +88,7 @@ extension ShardCore {
     let connection = Connection(
       socket, state, attempt.identifier.camera, peer: attempt.peer, at: now, isLinkTest: false, epoch: epoch,
       reception: reception, wall: wall)
-    connection.assembler.tapsLive = recording.isLive
+    connection.intake.assembler.tapsLive = recording.isLive
     state.connection = connection
     common.streaming.joined(recording.recording)
     common.spool.append(
@@ -134,9 +134,10 @@ extension ShardCore {
     logger.info(
       "stream closed",
       metadata: [
-        "connection": "\(connection.id)", "missing": "\(connection.reorderer.missing)",
-        "duplicates": "\(connection.reorderer.duplicates)", "foreign": "\(connection.assembler.inspector.foreign)",
-        "discontinuities": "\(connection.assembler.inspector.discontinuities)",
+        "connection": "\(connection.id)", "missing": "\(connection.intake.reorderer.missing)",
+        "duplicates": "\(connection.intake.reorderer.duplicates)",
+        "foreign": "\(connection.intake.assembler.inspector.foreign)",
+        "discontinuities": "\(connection.intake.assembler.inspector.discontinuities)",
       ])
     guard !connection.isLinkTest else {
       tellLinkTest(connection, at: now)
@@ -144,11 +145,10 @@ extension ShardCore {
     }
     let state = connection.state
     if state.connection === connection { state.connection = nil }
-    connection.reorderer.finish(now: now, into: &connection.assembler)
-    connection.assembler.close()
+    connection.intake.finish(at: now)
     handOver(connection)
     guard let recording = state.recording else { return }
-    recording.damage += connection.assembler.inspector.foreign
+    recording.damage += connection.intake.assembler.inspector.foreign
     writeGaps(of: connection, in: recording, now: now, isOver: true)
     tellHealth([health(of: connection, in: recording, now: now)])
     let age = now.since(connection.lastPacket)

@@ -12,12 +12,12 @@ extension ShardCore {
 
   /// Packets of one connection that never came, and what its camera's encoder left out.
   func writeGaps(of connection: Connection, in recording: OpenRecording, now: MonotonicTime, isOver: Bool) {
-    for hole in connection.reorderer.takeSettled(now: now, isOver: isOver) {
+    for hole in connection.intake.reorderer.takeSettled(now: now, isOver: isOver) {
       append(
         hole.from, hole.to, .lostInTransport, epoch: connection.epoch,
         first: hole.range.lowerBound, missing: hole.range.count, to: recording)
     }
-    if let omission = connection.assembler.takeOmission(at: common.clocks.wall(), isOver: isOver) {
+    if let omission = connection.intake.assembler.takeOmission(at: common.clocks.wall(), isOver: isOver) {
       append(
         omission.from, omission.to, .encoder, epoch: connection.epoch, first: 0,
         missing: Int(clamping: omission.packets), to: recording)

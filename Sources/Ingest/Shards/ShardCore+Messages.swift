@@ -41,7 +41,7 @@ extension ShardCore {
   func setLive(_ state: CameraState, _ recording: OpenRecording, _ open: Bool) {
     guard recording.isLive != open else { return }
     recording.isLive = open
-    state.connection?.assembler.tapsLive = open
+    state.connection?.intake.assembler.tapsLive = open
     if open {
       common.feed.begin(recording.recording)
     } else {

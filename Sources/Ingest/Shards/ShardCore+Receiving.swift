@@ -12,8 +12,6 @@ extension ShardCore {
   static let look_us: Int64 = 50_000
 
   /// Reads what a connection has, a bounded number of messages.
-  ///
-  /// All of it came since the last turn, milliseconds ago: it is stamped with one reading of the clocks.
   func drain(_ connection: Connection, _ buffer: UnsafeMutableRawBufferPointer) {
     guard !connection.ended else { return }
     var left = min(connection.accepted.socket.readable(), Self.messagesPerTurn)
@@ -26,43 +24,31 @@ extension ShardCore {
     let arrival = common.clocks.wall()
     let recording = connection.state.recording
     let isRecorded = recording?.machine.isReceiving == true
-    var bytes = 0
-    loop: while left > 0 {
-      left -= 1
-      switch connection.accepted.socket.receive(into: buffer) {
-      case .nothing: break loop
-      case .ended:
-        let since = connection.endedSince ?? now
-        connection.endedSince = since
-        connection.ended = now.since(since) >= connection.lastWindow_us
-        break loop
-      case .message(let length, let sequence):
-        bytes += length
-        // The gate: bytes go on only where a recording is open. P1, REC-1.
-        guard isRecorded else { continue }
-        connection.reorderer.arrived(
-          sequence31: sequence, bytes: UnsafeRawBufferPointer(rebasing: buffer[0..<length]), arrival: arrival,
-          now: now, into: &connection.assembler)
-      }
+    let turn = connection.intake.read(
+      connection.accepted.socket, limit: left, into: buffer, isRecorded: isRecorded, arrival: arrival, now: now)
+    if turn.isOver {
+      let since = connection.endedSince ?? now
+      connection.endedSince = since
+      connection.ended = now.since(since) >= connection.lastWindow_us
     }
-    guard bytes > 0 else { return }
+    guard turn.bytes > 0 else { return }
     connection.lastPacket = now
     _ = recording?.machine.packetArrived(at: arrival)
-    connection.meter.bytes += Int64(bytes)
-    if !connection.rate.took(bytes, at: now) { tooFast(connection, at: now) }
+    connection.meter.bytes += Int64(turn.bytes)
+    if !connection.rate.took(turn.bytes, at: now) { tooFast(connection, at: now) }
   }
 
   /// Hands finished chunks to the writer and live bytes to the feed.
   func handOver(_ connection: Connection) {
     guard let recording = connection.state.recording else {
-      _ = connection.assembler.takeFinished()
-      _ = connection.assembler.takeLive()
+      _ = connection.intake.assembler.takeFinished()
+      _ = connection.intake.assembler.takeLive()
       return
     }
-    for chunk in connection.assembler.takeFinished() {
+    for chunk in connection.intake.assembler.takeFinished() {
       submit(.append(part: recording.current.part.rawValue, chunk))
     }
-    let live = connection.assembler.takeLive()
+    let live = connection.intake.assembler.takeLive()
     if !live.isEmpty, recording.isLive { common.feed.offer(recording.recording, live) }
   }
 

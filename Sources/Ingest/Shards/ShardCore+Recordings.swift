@@ -59,7 +59,7 @@ extension ShardCore {
     recording.upcoming.removeAll { $0.dayEnd <= recording.current.dayEnd }
     guard let next = recording.upcoming.first, let number = recording.machine.nextPart() else { return }
     if let connection = state.connection {
-      connection.assembler.close()
+      connection.intake.assembler.close()
       handOver(connection)
     }
     let previous = recording.current

@@ -54,8 +54,8 @@ extension ShardCore {
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {
     connection.meter.read(
-      connection.camera, recording.recording, connection.accepted.socket.statistics(), connection.reorderer,
-      connection.assembler.inspector, now: now, wall: common.clocks.wall())
+      connection.camera, recording.recording, connection.accepted.socket.statistics(), connection.intake.reorderer,
+      connection.intake.assembler.inspector, now: now, wall: common.clocks.wall())
   }
 
   func tellHealth(_ health: [LinkHealth]) {

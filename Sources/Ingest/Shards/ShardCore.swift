@@ -9,9 +9,9 @@ import Vault
 /// The state of one ingest thread and its turns. Not `Sendable`: one thread.
 final class ShardCore {
   /// Connections up to which the thread waits for events instead of ticking.
-  static let eventDrivenConnections = 32
+  static let eventDrivenConnections = 4
   /// The tick grows by a millisecond for so many connections more, to ``longestTick_ms``.
-  static let connectionsPerTick_ms = 16
+  static let connectionsPerTick_ms = 5
   static let longestTick_ms = 5
   static let wait_ms: Int64 = 10
   static let slowTurn_us: Int64 = 250_000
@@ -77,8 +77,7 @@ final class ShardCore {
     let now = common.clocks.monotonic()
     var anyEnded = false
     for connection in connections where !connection.isLinkTest {
-      if connection.reorderer.isWaiting { connection.reorderer.timePassed(now: now, into: &connection.assembler) }
-      connection.assembler.timePassed(at: now)
+      connection.intake.timePassed(at: now)
       handOver(connection)
       anyEnded = anyEnded || connection.ended
     }

@@ -32,11 +32,11 @@ package final class FootageWriter: Sendable {
     self.capacity_bytes = capacity_bytes
     line = FootageLine(capacity_bytes: capacity_bytes)
     let thread = Thread { [line, finished] in
+      Thread.current.name = "footage-writer"
       var loop = FootageWriterLoop(root: root, line: line, volumes: volumes, outcome: outcome)
       loop.run()
       finished.signal()
     }
-    thread.name = "footage-writer"
     thread.start()
   }
 

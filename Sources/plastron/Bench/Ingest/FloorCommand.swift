@@ -41,7 +41,9 @@ struct FloorCommand: ParsableCommand {
     let open = listeners
     withExtendedLifetime(open) {
       Thread.detachNewThread {
-        while let line = readLine() { if line == "bytes" { Self.say("{\"bytes\":\(state.bytes.load(ordering: .relaxed))}") } }
+        while let line = readLine() {
+          if line == "bytes" { Self.say("{\"bytes\":\(state.bytes.load(ordering: .relaxed))}") }
+        }
         state.isOver.store(true, ordering: .relaxed)
       }
       DispatchQueue.concurrentPerform(iterations: open.count) { number in

@@ -20,7 +20,7 @@ struct SimulatedCamera: ~Copyable {
 /// One thread of a load: its cameras, one after another, as their messages are due.
 final class LoadShift: Sendable {
   /// Cameras that share a UDP port: some, so that the server's listeners share them, and few ports, as each has two threads.
-  private static let camerasPerPort = 16
+  private static let camerasPerPort = 3
   private static let firstPort: UInt16 = 28_000
   private static let portsPerShift = 24
 
