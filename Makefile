@@ -11,6 +11,8 @@ DEVICE_PORT ?= 9443
 ONCE ?=
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
+PYTEST = .venv/bin/pytest -q --durations 10
+WORKERS ?= 4
 
 .PHONY: chaos build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
@@ -38,8 +40,12 @@ test-swift:
 	swift build --build-tests $(SWIFT_FLAGS)
 	Tests/with-postgres.sh swift test --skip-build $(SWIFT_FLAGS)
 
+# Most of them wait for cameras and timeouts, so WORKERS of them run at once, a file at a time; then those alone that bound times.
 test-end-to-end:
-	.venv/bin/pytest -q Tests/EndToEnd Tests/independent Tests/lint
+	@failed=0; \
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not alone" Tests/EndToEnd Tests/independent Tests/lint || failed=1; \
+	$(PYTEST) -m alone Tests/EndToEnd || failed=1; \
+	exit $$failed
 
 test-fuzz:
 	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 10

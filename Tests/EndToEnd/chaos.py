@@ -165,7 +165,7 @@ def main():
     try:
         run(world, [kinds[n % len(kinds)] for n in range(options.rounds)], options.cameras, options.seed)
     except BaseException:
-        print(f"seed {options.seed}", (world.scratch / "server.log").read_text()[-4000:], file=sys.stderr)
+        print(f"seed {options.seed}", world.log_tail(), file=sys.stderr)
         raise
     finally:
         world.end()

@@ -1,9 +1,11 @@
 """A running server on loopback, with its own data folder, database and ports; nothing here is a mock."""
 
 import datetime
+import functools
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -14,16 +16,33 @@ import time
 
 import pytest
 import requests
+from guard import end_processes, guard
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / ".build" / "debug" / "plastron"
 PASSWORD = "un mot de passe de test"
 
 
+def own_ports():
+    """Below those that the kernel gives to outgoing connections: a port stays free while its server is down. Each worker has its own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...
+    first, count = (12_000 + 2_000 * (int(worker[2:]) % 5), 2_000) if worker else (22_000, 10_000)
+    return random.SystemRandom().sample(range(first, first + count), count)
+
+
+ports = own_ports()
+
+
 def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, given once."""
+    while True:
+        port = ports.pop()
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def until(check, seconds=15, every=0.1):
@@ -79,11 +98,27 @@ class Camera:
         self.process.communicate()
 
 
+@functools.cache
+def clip():
+    """Eight seconds of picture and sound, encoded once a process."""
+    with tempfile.TemporaryDirectory(prefix="plastron-clip-") as folder:
+        file = pathlib.Path(folder) / "clip.ts"
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-f", "lavfi", "-i",
+             "sine=frequency=440:sample_rate=48000:duration=8", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf",
+             "2", "-b:v", "400k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k", "-f", "mpegts", str(file)],
+            check=True)
+        return file.read_bytes()
+
+
 class World:
     program = PROGRAM
+    # Those whose server runs.
+    living = []
 
     def __init__(self, more=None, before=None):
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="plastron-e2e-", dir="/tmp"))
+        guard.watch(self.scratch)
         self.scratch.chmod(0o755)
         self.data = self.scratch / "data"
         self.ingest_port = free_port(socket.SOCK_DGRAM)
@@ -99,26 +134,28 @@ class World:
             PLASTRON_REASON="essai", PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
             **(more or {}))
         self.passphrases, self.tokens, self.cameras = {}, {}, 0
-        self.clip = self.make_clip()
+        self.clip = self.scratch / "clip.ts"
+        self.clip.write_bytes(clip())
         self.log = open(self.scratch / "server.log", "w")
         if before:
             before(self)
         self.start_server()
-        until(self.is_up, 60)
-        self.furnish()
+        World.living.append(self)
+        try:
+            until(self.is_up, 60)
+            self.furnish()
+        except BaseException:
+            print(self.log_tail())
+            self.end()
+            raise
 
     def start_server(self):
+        self.kept = {}
         self.server = subprocess.Popen(
             [str(PROGRAM), "serve", "--supervised"], env=self.environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
 
-    def make_clip(self):
-        clip = self.scratch / "clip.ts"
-        subprocess.run(
-            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=8", "-f", "lavfi", "-i",
-             "sine=frequency=440:sample_rate=48000:duration=8", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf",
-             "2", "-b:v", "400k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k", "-f", "mpegts", str(clip)],
-            check=True)
-        return clip
+    def log_tail(self, characters=4000):
+        return (self.scratch / "server.log").read_text(errors="replace")[-characters:]
 
     def furnish(self):
         self.service = self.admin("service", "--name", "PM Essai", "--act", "essai", "--date", "2026-01-01").strip()
@@ -151,7 +188,7 @@ class World:
 
     def accredit(self, head, account, role, service, days=30, check=True):
         until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-        answer = self.session(head).call("POST", f"/services/{service}/accreditations", json={
+        answer = self.call(head, "POST", f"/services/{service}/accreditations", json={
             "account": account, "role": role, "act": "note 1", "until": until.isoformat(timespec="seconds")})
         assert not check or answer.status_code == 201, answer.text
         return answer
@@ -184,6 +221,17 @@ class World:
         assert session.last.ok, session.last.text
         return session
 
+    def call(self, name, method, path, **options):
+        """A call as this account, by a session that is kept while it is good: a log-in costs a third of a second of processor."""
+        answer = self.kept[name].call(method, path, **options) if name in self.kept else None
+        if answer is None or answer.status_code == 401:
+            self.kept[name] = self.session(name)
+            answer = self.kept[name].call(method, path, **options)
+        # Its connection would hold a stop of the server up; answers keep theirs.
+        self.kept[name].last = None
+        self.kept[name].close()
+        return answer
+
     def session_answer(self, name):
         """What a log-in is answered, whatever it is."""
         return Session(self, name).last
@@ -208,27 +256,27 @@ class World:
             return json.loads(next(answer.iter_lines()))
 
     def rows(self, **filters):
-        return self.session("auditeur").call("GET", "/register", params=filters).json()["rows"]
+        return self.call("auditeur", "GET", "/register", params=filters).json()["rows"]
 
     def closed(self, camera, seconds=20):
         """The newest recording of a camera once it is closed."""
-        return until(lambda: [r for r in self.rows(camera=camera) if r["state"] == "closed"], seconds)[-1]
+        return until(lambda: [r for r in self.rows(camera=camera) if r["state"] == "closed"], seconds, 0.3)[-1]
 
     def close(self, camera):
         card = self.incident(camera)
-        answer = self.session("operateur").call("POST", f"/incidents/{card['incident']}/close")
+        answer = self.call("operateur", "POST", f"/incidents/{card['incident']}/close")
         assert answer.status_code == 204, answer.text
         return self.closed(camera)
 
     def export(self, recording, form="ts"):
-        answer = self.session("chef").call(
-            "POST", f"/recordings/{recording}/extraction",
+        answer = self.call(
+            "chef", "POST", f"/recordings/{recording}/extraction",
             json={"reason": "judicial", "reference": "PV 2026/1", "form": form})
         assert answer.ok, answer.text
         return answer.content
 
     def refusals(self, camera=None):
-        listed = self.session("auditeur").call("GET", "/refusals", params={"limit": 200}).json()
+        listed = self.call("auditeur", "GET", "/refusals", params={"limit": 200}).json()
         return [r for r in listed if camera is None or r.get("camera") == camera]
 
     def device(self, method, path, camera, **options):
@@ -300,19 +348,37 @@ class World:
             self.server.wait(20)
         except subprocess.TimeoutExpired:
             self.server.kill()
+            self.server.wait()
+        # What a killed server left: its database, a camera.
+        end_processes(self.scratch, 5)
         self.log.close()
+        if self in World.living:
+            World.living.remove(self)
         if not keep:
             self.remove()
 
     def remove(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
+        guard.forget(self.scratch)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: bounds times that a machine which is busy with other tests does not keep")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What fails shows the end of the log of each server that runs."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"end of {world.scratch}/server.log", world.log_tail()) for world in World.living]
+    return report
 
 
 @pytest.fixture(scope="session")
 def world():
     world = World()
     yield world
-    print((world.scratch / "server.log").read_text()[-4000:])
     world.end()
 
 

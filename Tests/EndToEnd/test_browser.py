@@ -19,7 +19,8 @@ def browser(world):
     options.binary_location = "/usr/bin/chromium"
     for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--window-size=1280,900", "--autoplay-policy=no-user-gesture-required"]:
         options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(
+        "/usr/bin/chromedriver", env=dict(os.environ, PLASTRON_TEST_FOLDER=str(world.scratch))))
     driver.get(f"https://localhost:{world.console_port}/")
     yield driver
     driver.quit()

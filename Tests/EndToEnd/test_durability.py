@@ -11,16 +11,21 @@ import requests
 from conftest import World, until
 
 
-def test_kills_at_random_instants_lose_nothing_older_than_a_second():
+def survive(world, kinds):
+    """Three cameras over these kills, at random instants."""
     seed = random.SystemRandom().randrange(1 << 32)
-    world = World()
     try:
-        chaos.run(world, ["server", "database", "both"], 3, seed)
+        chaos.run(world, kinds, 3, seed)
     except BaseException:
-        print(f"seed {seed}", (world.scratch / "server.log").read_text()[-6000:])
+        print(f"seed {seed}", world.log_tail(6000))
         raise
     finally:
         world.end()
+
+
+@pytest.mark.alone
+def test_kills_at_random_instants_lose_nothing_older_than_a_second():
+    survive(World(), ["server", "database", "both"])
 
 
 @pytest.fixture
@@ -134,13 +139,10 @@ def failing_disk(tmp_path, shim):
     world.end()
 
 
+@pytest.mark.alone
 def test_a_disk_that_flushes_slowly_costs_nothing_at_a_kill(shim):
     """Each master takes three quarters of a second to flush: what comes meanwhile is written, and survives the kill."""
-    world = World(more={"LD_PRELOAD": str(shim), "SLOW_FLUSH": "750"})
-    try:
-        chaos.run(world, ["server", "server"], 3, random.SystemRandom().randrange(1 << 32))
-    finally:
-        world.end()
+    survive(World(more={"LD_PRELOAD": str(shim), "SLOW_FLUSH": "750"}), ["server", "server"])
 
 
 def test_a_disk_that_fails_under_one_recording_costs_neither_it_nor_another(failing_disk):

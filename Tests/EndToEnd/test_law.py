@@ -277,7 +277,7 @@ class TestOtherService:
 
 class TestRegister:
     def test_pages_follow_each_other_without_hole_or_double(self, world, closed):
-        auditor, seen, after = world.session("auditeur"), [], None
+        auditor, seen, after = [world.session("auditeur") for _ in range(8)][-1], [], None
         whole = auditor.call("GET", "/register/journal", params={"limit": 1000, "act": "log-in"}).json()["rows"]
         for _ in range(100):
             page = auditor.call("GET", "/register/journal", params={"limit": 7, "act": "log-in", **({"after": after} if after else {})}).json()
@@ -427,6 +427,7 @@ class TestSecondFactor:
         session = world.session("prudent")
         secret = session.call("POST", "/session/second-factor").json()["secret"]
         assert session.call("PUT", "/session/second-factor", json={"code": "000000"}).status_code in (400, 200)
+        until(lambda: time.time() % 30 < 15, 20)  # what follows is meant to happen within one step
         codes = session.call("PUT", "/session/second-factor", json={"code": totp(secret)}).json()["recoveryCodes"]
         assert len(set(codes)) == 10
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import pytest
 import requests
 from conftest import ROOT, until
 
@@ -20,6 +21,7 @@ def value(text, name, *labels):
     return float(found[0].rsplit(" ", 1)[1])
 
 
+@pytest.mark.alone
 def test_the_durability_lag_is_a_metric(world, cameras):
     camera = world.new_camera()
     running = cameras(camera, 8, "--threat", "agents")

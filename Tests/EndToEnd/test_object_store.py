@@ -12,6 +12,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 from conftest import PROGRAM, World, free_port, until
+from guard import guard
 from test_keys import live_later
 from test_restore import dump, hold, record, restore
 
@@ -25,10 +26,12 @@ class Store:
     def __init__(self, folder):
         self.port = free_port(socket.SOCK_STREAM)
         self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        guard.watch(folder)
         self.log = open(folder / "moto.log", "w")
         self.process = subprocess.Popen(
             [str(pathlib.Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)],
-            env=dict(os.environ, INITIAL_NO_AUTH_ACTION_COUNT=str(SETUP)), stdout=self.log, stderr=self.log)
+            env=dict(os.environ, INITIAL_NO_AUTH_ACTION_COUNT=str(SETUP), PLASTRON_TEST_FOLDER=str(folder)), stdout=self.log, stderr=self.log)
         until(self.answers, 30)
         free = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1", "endpoint_url": self.url}
         iam = boto3.client("iam", **free)
@@ -56,6 +59,7 @@ class Store:
         self.process.terminate()
         self.process.wait(10)
         self.log.close()
+        guard.forget(self.folder)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,6 @@ def settings(store, bucket="footage", after=0):
 def world(store):
     world = World(more=settings(store))
     yield world
-    print((world.scratch / "server.log").read_text()[-3000:])
     world.end()
 
 

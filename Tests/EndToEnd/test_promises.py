@@ -29,6 +29,7 @@ def test_P1_no_media_byte_is_stored_without_an_active_incident(world, cameras):
     assert world.files_containing(world.needles()) == []
 
 
+@pytest.mark.alone
 def test_P2_live_only_while_recording_and_threat_are_open(world, cameras):
     camera = world.new_camera()
     cameras(camera, 40)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 import requests
 from conftest import PROGRAM, ROOT, until
 
@@ -205,6 +206,7 @@ def test_killing_the_console_or_the_keeper_never_interrupts_a_recording(world, c
     world.check_is_clean()
 
 
+@pytest.mark.alone
 def test_a_killed_ingest_is_back_and_the_incident_goes_on_with_a_gap(world, cameras):
     camera = world.new_camera()
     run = cameras(camera, 16, "--reconnect")
@@ -228,6 +230,7 @@ def test_a_killed_ingest_is_back_and_the_incident_goes_on_with_a_gap(world, came
     world.check_is_clean()
 
 
+@pytest.mark.alone
 def test_a_killed_ingest_listens_again_within_two_seconds(world):
     until(world.is_up, 20)
 

@@ -14,7 +14,6 @@ from test_restore import hold, record, view
 def world():
     world = World()
     yield world
-    print((world.scratch / "server.log").read_text()[-3000:])
     world.end()
 
 

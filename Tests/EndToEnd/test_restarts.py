@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import pytest
 import requests
 from conftest import PROGRAM, until
 
@@ -82,6 +83,7 @@ def test_the_wall_is_true_after_the_keeper_was_killed(world, cameras):
     world.close(camera)
 
 
+@pytest.mark.alone
 def test_logging_out_ends_live_and_wall(world, cameras):
     camera = world.new_camera()
     cameras(camera, 40, "--threat", "property")

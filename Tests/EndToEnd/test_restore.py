@@ -8,7 +8,7 @@ import pytest
 from conftest import World, until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world():
     world = World()
     yield world
