@@ -68,6 +68,9 @@ def main():
         folders.append(folder) if sign == "+" else folders.remove(folder)
     for folder in folders:
         end_processes(folder, GRACE_S)
+        for line in pathlib.Path("/proc/mounts").read_text().splitlines():
+            if (mounted := line.split()[1]).startswith(folder + "/"):
+                subprocess.run(["umount", mounted])
         shutil.rmtree(folder, ignore_errors=True)
 
 
