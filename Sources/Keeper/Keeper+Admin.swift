@@ -71,7 +71,9 @@ extension Keeper {
   private func service(of call: AdminCall) throws -> ServiceID? {
     switch call {
     case .createAgent(let service, _, _, _), .enrolCamera(let service, _, _): return try find(service).id
-    case .returnCamera(let camera), .setCamera(let camera, _), .issueCamera(let camera, _):
+    case .setRelayBudget(let service, _): return try find(service).id
+    case .returnCamera(let camera), .setCamera(let camera, _), .issueCamera(let camera, _),
+      .setReception(let camera, _, _):
       guard let known = cameras[camera] else { throw Problem.notFound("La caméra") }
       return known.service
     default: return nil
@@ -246,6 +248,12 @@ extension Keeper {
       cameras[camera]?.enabled = enabled
       if let updated = cameras[camera] { publish(updated) }
       return .done
+    case .setReception(let camera, let delivery, let rate_kbps):
+      try await setReception(of: camera, delivery, rate_kbps, by: author, who)
+      return .done
+    case .setRelayBudget(let service, let budget_ms):
+      try await setRelayBudget(of: try find(service), budget_ms, by: author, who)
+      return .done
     case .closeIncident(let incident):
       guard active[incident] != nil else { throw Problem.notFound("L'incident") }
       try await requestClose(incident, .closedByAdministrator, by: author, facts: who)
@@ -394,7 +402,7 @@ extension AdminCall {
       .accreditAdministrator, .authorise:
       .administerServer
     case .createAgent, .createAccount, .setAccount, .resetSecondFactor, .linkIdentity: .administerPeople
-    case .enrolCamera, .setCamera: .enrolCamera
+    case .enrolCamera, .setCamera, .setReception, .setRelayBudget: .enrolCamera
     case .issueCamera, .returnCamera: .issueCamera
     case .closeIncident: .closeIncident
     }

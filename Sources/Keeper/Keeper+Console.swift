@@ -52,6 +52,9 @@ extension Keeper {
       try await issue(camera, to: agent, by: person.account.name, facts: facts(of: person, basis))
       return .done
     case .refusals(let token, let limit): return try await refusals(try await session(token), limit)
+    case .cameras(let token): return try await cameraLinks(try await session(token))
+    case .linkMinutes(let token, let camera, let from, let to):
+      return try await linkMinutes(try await session(token), camera, from: from, to: to)
     case .register(let token, let view, let filter):
       return try await register(try await session(token), view, filter)
     case .extract(let token, let recording, let order):
@@ -67,6 +70,8 @@ extension Keeper {
     case .deviceCloseIncident(let token): return try await deviceClose(try camera(byToken: token))
     case .deviceDeclareThreat(let token, let ground):
       return try await deviceDeclare(try camera(byToken: token), ground)
+    case .deviceClock(let token, let told): return try await deviceClock(try camera(byToken: token), told)
+    case .cameraFigures: return .cameraFigures(cameraFigures())
     case .figures: return .figures(figures())
     case .nextDecodeCheck: return try await nextDecodeCheck()
     case .nextFootageCheck(let onDisksOnly):

@@ -60,6 +60,7 @@ extension Keeper: ErasureSteps {
       // Somebody, or something, stopped it meanwhile: that stays.
       guard sweeper.stopped == nil else { return report }
       try await destroyLeftKeys(on: day)
+      try await dropOldLinkHealth(on: day)
       sweeper.lastRun = now
       try await store.setSweeperClock(now, stoppedSince: nil, reason: nil)
       try await warn(now)

@@ -165,6 +165,7 @@ extension Keeper {
         [
           "part": .string(gap.part.rawValue), "from_us": .integer(gap.from.microseconds),
           "to_us": .integer(gap.to.microseconds), "cause": .string(gap.cause.rawValue),
+          "missing": .integer(gap.missing),
         ])
     case .chainHeads(let heads):
       // One entry a service: nobody reads another's parts in it.
@@ -203,14 +204,19 @@ extension Keeper {
     case .streaming(let recordings):
       for (id, incident) in active { active[id]?.streaming = recordings.contains(incident.entry.recording) }
       publishWall()
-    case .segment, .linkHealth: break
+    case .linkHealth(let list): took(list)
+    case .segment: break
     }
   }
 
   /// What an event is in the register. Told again, it changes nothing.
   private func index(_ event: IngestEvent) async throws {
     switch event {
-    case .incidentOpened(let entry, _, _): try await store.open(entry)
+    case .incidentOpened(let entry, _, _):
+      try await store.open(entry)
+      if let clock = active[entry.id]?.clock {
+        try await store.setClock(of: entry.recording, offset_ms: clock.offset_ms, isOff: clock.isOff)
+      }
     case .partOpened(let part):
       // The regime of now, read after the wait: a change meanwhile shortens this one too.
       guard let service = services[part.service] else { return }
@@ -269,7 +275,9 @@ extension Keeper {
     alarms.removeAll { $0.camera == entry.camera }
     if active[entry.id] == nil {
       let agent = cameras[entry.camera]?.issuedTo
-      active[entry.id] = ActiveIncident(entry: entry, agent: agent?.id == entry.agent ? agent : nil)
+      let incident = ActiveIncident(entry: entry, agent: agent?.id == entry.agent ? agent : nil)
+      incident.clock = clock(of: entry)
+      active[entry.id] = incident
     }
     publishWall()
     // The camera is recording by now: what the doctrine says of it is kept, and a refusal ends it.
@@ -283,7 +291,7 @@ extension Keeper {
         "camera": .string(entry.camera.rawValue), "agent": .string(entry.agent.rawValue),
         "trigger": .string("wearer"), "reference": entry.reference.map(CanonicalJSON.string) ?? .null,
         "opened_us": .integer(entry.openedAt.microseconds), "peer": .string(peer),
-      ].merging(Self.facts(of: decision)) { $1 })
+      ].merging(Self.facts(of: decision)) { $1 }.merging(Self.facts(of: active[entry.id]?.clock)) { $1 })
     if case .refused = decision {
       try await requestClose(entry.id, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
     }

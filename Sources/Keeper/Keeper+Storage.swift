@@ -22,7 +22,7 @@ extension Keeper {
       incidents: active.values.count { $0.closing == nil }, live: active.values.count { $0.live.authorization != nil },
       viewings: viewings.count, databaseAway: isDatabaseAway, writesWaiting: pendingWrites.count,
       journalEntries: scribe.mark.size, erasuresOverdue: sweeper.overdue, sweeperStopped: sweeper.stopped != nil,
-      mastersAltered: alteredParts, keysCopyFailing: keysProblem != nil)
+      mastersAltered: alteredParts, keysCopyFailing: keysProblem != nil, links: currentLinkFigures())
   }
 
   func took(_ status: IngestStatus) {

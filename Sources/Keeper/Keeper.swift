@@ -58,6 +58,8 @@ package actor Keeper {
     var attached: [AgentID: UTCTime] = [:]
     /// Open past the bound, it was confirmed to go on until then (REC-4).
     var confirmedUntil: UTCTime?
+    /// What its camera told of its clock, at its start or since (MET-3); nil: unknown.
+    var clock: RecordingClock?
     /// Number of its recording's newest part.
     var lastPart = 1
 
@@ -126,6 +128,11 @@ package actor Keeper {
   var alarms: [CameraAlarm] = []
   var lastRefusal: [CameraID: String] = [:]
   var lastLinkTest: [CameraID: LinkTestResult] = [:]
+  var links: [CameraID: LinkState] = [:]
+  /// Minutes that are not in the register yet.
+  var linkMinutes: [LinkMinuteKey: LinkHealth] = [:]
+  /// Counts of links since the start.
+  var linkFigures = LinkFigures()
   var ingestBoot: String?
   var ingestDone: UInt64 = 0
   var ingestJournalled: Set<UInt64> = []
@@ -392,7 +399,7 @@ package actor Keeper {
       return CameraAdmission(
         camera: camera.id, service: camera.service, passphrase: String(decoding: passphrase, as: UTF8.self),
         enabled: camera.enabled, issuedTo: camera.issuedTo?.id, regime: service.regime.name,
-        regimeVersion: service.regime.version, grants: grants[camera.id, default: []])
+        regimeVersion: service.regime.version, reception: reception(of: camera), grants: grants[camera.id, default: []])
     } catch {
       logger.error("no admission for a camera", metadata: ["error": "\(error)"])
       return nil

@@ -45,6 +45,15 @@ package protocol KeeperStore: Sendable {
   /// Whether a camera was an agent's at a time.
   func wasIssued(_ camera: CameraID, to agent: AgentID, at time: UTCTime) async throws -> Bool
   func returnCamera(_ id: CameraID, at time: UTCTime) async throws
+  func setReception(of camera: CameraID, _ delivery: Delivery, maximumRate_kbps: Int) async throws
+  func setRelayBudget(of service: ServiceID, _ budget_ms: Int) async throws
+  func setClock(of camera: CameraID, _ clock: CameraClock) async throws
+  func setClock(of recording: RecordingID, offset_ms: Int64, isOff: Bool) async throws
+  func insert(_ minutes: [LinkMinute]) async throws
+  func linkMinutes(
+    of camera: CameraID, days: ClosedRange<LocalDate>, from: UTCTime, to: UTCTime, limit: Int
+  ) async throws -> [LinkMinute]
+  func dropLinkHealth(before day: LocalDate) async throws -> Int
   func insert(_ refusal: RefusalEntry) async throws
   func refusals(of services: [ServiceID], limit: Int) async throws -> [RefusalEntry]
 

@@ -8,7 +8,7 @@ package import Postgres
 /// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
-  package static let version = 5
+  package static let version = 6
   /// SHA-256 of the migrations of this build: a folder that was tampered with is not run under the owner's role.
   package static let checksums = [
     "ca4eef982e4d40144b27e2cfc42dd0b74eb7a8cf8142a16431cd43b936a5cccf",
@@ -16,6 +16,7 @@ package struct Migrator: Sendable {
     "cea71cfe300f1b17a0d21a06ccc8fe82d69983b00dabdc32fd9a3bbff2d3ff95",
     "fcbb363dbcd9a29094357a108f6f0a01681b2044959f4294bc6abc6acbe712c3",
     "4935666586a23dadf66cf96b7e19c239cf88cc386cca1a053ed001e8a3ba69fa",
+    "f68fdb4925c99bb0b96cac184982c35481bd1f4972fa1da3d773057d7e13723b",
   ]
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E

@@ -19,6 +19,10 @@ package enum AdminCall: Equatable, Sendable, Codable {
   case issueCamera(CameraID, AgentID)
   case returnCamera(CameraID)
   case setCamera(CameraID, enabled: Bool)
+  /// How a camera is received; what is nil stays as it is.
+  case setReception(CameraID, Delivery?, maximumRate_kbps: Int?)
+  /// How long the live relay of a service waits for a missing packet.
+  case setRelayBudget(service: String, ms: Int)
   case closeIncident(IncidentID)
   case status
   /// Runs the sweeper now, as of now.

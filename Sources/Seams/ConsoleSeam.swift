@@ -293,6 +293,8 @@ package enum ConsoleCall: Sendable, Codable {
   case agents(token: String, ServiceID)
   case issueCamera(token: String, CameraID, AgentID)
   case refusals(token: String, limit: Int)
+  case cameras(token: String)
+  case linkMinutes(token: String, CameraID, from: UTCTime, to: UTCTime)
   case register(token: String, RegisterView, RegisterFilter)
   case extract(token: String, RecordingID, ExtractionOrder)
   case consult(token: String, RecordingID, reason: ConsultationReason, reference: String)
@@ -303,9 +305,13 @@ package enum ConsoleCall: Sendable, Codable {
   case deviceState(token: String)
   case deviceCloseIncident(token: String)
   case deviceDeclareThreat(token: String, ThreatGround)
+  /// What a camera's clock shows now.
+  case deviceClock(token: String, UTCTime)
   case nextDecodeCheck
   /// For a collector: no session, as it holds nothing of anybody.
   case figures
+  /// For a collector that asks for each camera.
+  case cameraFigures
   case decodeChecked(RecordingID, verdict: String, detail: String)
   /// A closed part that has not been read whole for a month.
   case nextFootageCheck(onDisksOnly: Bool)
@@ -323,11 +329,15 @@ package enum ConsoleReply: Sendable, Codable {
   case joined(ViewingID, sound: Bool)
   case agents([AgentEntry])
   case refusals([RefusalEntry])
+  case cameras([CameraLink])
+  /// In order of time, and where to go on.
+  case linkMinutes([LinkMinute], next: UTCTime?)
   case register(RegisterPage, JournalMark)
   case read(ReadGrant?)
   /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
   case indexFacts([PartIndexFacts], paths: [String])
   case figures(ServerFigures)
+  case cameraFigures([CameraFigures])
   case footageToCheck(PartIndexFacts?)
   case desk(DeskReply)
   case administered(AdminReply)

@@ -16,11 +16,12 @@ package struct ServerFigures: Equatable, Sendable, Codable {
   package var sweeperStopped: Bool
   package var mastersAltered: Int
   package var keysCopyFailing: Bool
+  package var links: LinkFigures
 
   package init(
     node: String, ingestConnected: Bool, ingest: IngestStatus?, durabilityLag_ms: Int64, incidents: Int, live: Int,
     viewings: Int, databaseAway: Bool, writesWaiting: Int, journalEntries: UInt64, erasuresOverdue: Int,
-    sweeperStopped: Bool, mastersAltered: Int, keysCopyFailing: Bool
+    sweeperStopped: Bool, mastersAltered: Int, keysCopyFailing: Bool, links: LinkFigures
   ) {
     self.node = node
     self.ingestConnected = ingestConnected
@@ -36,5 +37,6 @@ package struct ServerFigures: Equatable, Sendable, Codable {
     self.sweeperStopped = sweeperStopped
     self.mastersAltered = mastersAltered
     self.keysCopyFailing = keysCopyFailing
+    self.links = links
   }
 }

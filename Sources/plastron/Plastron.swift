@@ -12,7 +12,8 @@ struct Plastron: AsyncParsableCommand {
       Serve.self, KeeperCommand.self, IngestCommand.self, ConsoleCommand.self, ArchiveCommand.self, Migrate.self,
       Prepare.self,
       Administer.self, AccreditCommand.self, APICommand.self, RetentionCommand.self, RightsCommand.self,
-      JournalCommand.self, KeysCommand.self, RegisterCommand.self, Refusals.self, IncidentCommand.self,
+      JournalCommand.self, KeysCommand.self, RegisterCommand.self, Refusals.self, CamerasCommand.self,
+      IncidentCommand.self,
       FootageCommand.self, ErasureCommand.self,
       CameraCommand.self, DemoCommand.self, FuzzCommand.self, BenchCommand.self,
     ])

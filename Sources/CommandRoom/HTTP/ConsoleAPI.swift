@@ -44,6 +44,7 @@ struct ConsoleAPI: Sendable {
     addPasswordRoute(api)
     addProviderRoutes(api)
     addDeskRoutes(api)
+    addCameraRoutes(api)
     addRegisterRoutes(api)
     addJournalRoutes(api)
     return router

@@ -21,7 +21,7 @@ extension ConsoleAPI {
     }
   }
 
-  private func administer(_ request: Request, _ call: AdminCall) async throws -> Response {
+  func administer(_ request: Request, _ call: AdminCall) async throws -> Response {
     guard
       case .administered(let reply) = try await keeper.call(.administer(token: try changingToken(request), call))
     else { throw Problem.fault }
@@ -181,21 +181,6 @@ extension ConsoleAPI {
         .decideRequest(
           DataRequestID(try context.parameters.require("request")), form.decision, ground: form.ground,
           reply: form.reply))
-    }
-    api.post("cameras/:camera/issue") { request, context in
-      let token = try changingToken(request)
-      let form: IssueForm = try await request.json()
-      _ = try await keeper.call(
-        .issueCamera(token: token, CameraID(try context.parameters.require("camera")), AgentID(form.agent)))
-      return Response.done
-    }
-    api.post("cameras/:camera/return") { request, context in
-      try await administer(request, .returnCamera(CameraID(try context.parameters.require("camera"))))
-    }
-    api.put("cameras/:camera/admission") { request, context in
-      let form: CameraStateForm = try await request.json()
-      return try await administer(
-        request, .setCamera(CameraID(try context.parameters.require("camera")), enabled: form.enabled))
     }
   }
 }

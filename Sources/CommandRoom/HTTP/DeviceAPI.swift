@@ -7,6 +7,8 @@ internal import Seams
 struct DeviceAPI: Sendable {
   struct DeviceThreatForm: Decodable { var ground: ThreatGround }
 
+  struct DeviceClockForm: Decodable { var now: APITimeField }
+
   let keeper: ConsoleKeeper
   let logger: Logger
 
@@ -28,6 +30,12 @@ struct DeviceAPI: Sendable {
       let bearer = try token(request)
       let form: DeviceThreatForm = try await request.json()
       _ = try await keeper.call(.deviceDeclareThreat(token: bearer, form.ground))
+      return Response.done
+    }
+    api.post("clock") { request, _ in
+      let bearer = try token(request)
+      let form: DeviceClockForm = try await request.json()
+      _ = try await keeper.call(.deviceClock(token: bearer, form.now.time))
       return Response.done
     }
     api.get("openapi.json") { _, _ in PageAsset.deviceOpenAPI.response }

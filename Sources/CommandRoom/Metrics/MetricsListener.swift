@@ -2,7 +2,8 @@ internal import Hummingbird
 internal import Logging
 internal import Seams
 
-/// `GET /metrics` for a collector on this machine: figures without names of persons or cameras.
+/// `GET /metrics` for a collector on this machine: figures without names of persons or cameras. `GET /metrics/cameras`,
+/// which a collector has to ask for, has a series of each for every camera that was connected since the start.
 ///
 /// Names and labels: docs/guide/operations.md. In clear, so on loopback unless the configuration says otherwise.
 struct MetricsListener: Sendable {
@@ -18,6 +19,11 @@ struct MetricsListener: Sendable {
       Response(
         status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
         body: ResponseBody(byteBuffer: ByteBuffer(string: await text())))
+    }
+    router.get("metrics/cameras") { _, _ in
+      Response(
+        status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+        body: ResponseBody(byteBuffer: ByteBuffer(string: await camerasText())))
     }
     var quiet = logger
     quiet.logLevel = .critical
@@ -44,6 +50,18 @@ struct MetricsListener: Sendable {
       logger.debug("no figures", metadata: ["problem": "\(error.code)"])
     }
     return Self.text(of: figures)
+  }
+
+  private func camerasText() async -> String {
+    var cameras: [CameraFigures] = []
+    do throws(Problem) {
+      if case .cameraFigures(let found) = try await keeper.call(.cameraFigures) { cameras = found }
+    } catch {
+      logger.debug("no figures", metadata: ["problem": "\(error.code)"])
+    }
+    var out = MetricsText()
+    out.addCameras(cameras)
+    return out.text
   }
 
   /// - Parameter figures: nil where the keeper does not answer.
@@ -77,6 +95,7 @@ struct MetricsListener: Sendable {
     gauge("plastron_masters_altered", "Masters that are not as they were written; must be 0.", figures.mastersAltered)
     gauge(
       "plastron_keys_copy_failing", "Whether a copy or the backup of the keys fails.", figures.keysCopyFailing ? 1 : 0)
+    out.addLinks(figures.links, node)
     guard let ingest = figures.ingest else { return out.text }
     out.add(
       histogram: "plastron_durability_seconds", "Time from a chunk's first packet to its being flushed.",

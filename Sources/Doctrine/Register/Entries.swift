@@ -23,10 +23,12 @@ package struct ServiceEntry: Equatable, Sendable, Codable {
   package var authorisingAct: String
   package var authorisingDate: LocalDate
   package var authorisedCameras: Int?
+  /// How long the live relay waits for a packet that is missing.
+  package var relayBudget_ms: Int
 
   package init(
     id: ServiceID, name: String, regime: Regime, authorisingAct: String, authorisingDate: LocalDate,
-    authorisedCameras: Int?
+    authorisedCameras: Int?, relayBudget_ms: Int = ReceptionSettings.relayBudget_ms
   ) {
     self.id = id
     self.name = name
@@ -34,6 +36,7 @@ package struct ServiceEntry: Equatable, Sendable, Codable {
     self.authorisingAct = authorisingAct
     self.authorisingDate = authorisingDate
     self.authorisedCameras = authorisedCameras
+    self.relayBudget_ms = relayBudget_ms
   }
 }
 
@@ -46,10 +49,15 @@ package struct CameraEntry: Equatable, Sendable, Codable {
   package var tokenHash: [UInt8]
   package var enabled: Bool
   package var issuedTo: AgentEntry?
+  package var delivery: Delivery
+  package var maximumRate_kbps: Int
+  /// What it last told of its clock (MET-3).
+  package var clock: CameraClock?
 
   package init(
     id: CameraID, service: ServiceID, model: String, passphraseSealed: [UInt8], tokenHash: [UInt8],
-    enabled: Bool, issuedTo: AgentEntry?
+    enabled: Bool, issuedTo: AgentEntry?, delivery: Delivery = .complete,
+    maximumRate_kbps: Int = ReceptionSettings.maximumRate_kbps, clock: CameraClock? = nil
   ) {
     self.id = id
     self.service = service
@@ -58,6 +66,9 @@ package struct CameraEntry: Equatable, Sendable, Codable {
     self.tokenHash = tokenHash
     self.enabled = enabled
     self.issuedTo = issuedTo
+    self.delivery = delivery
+    self.maximumRate_kbps = maximumRate_kbps
+    self.clock = clock
   }
 }
 

@@ -5,6 +5,23 @@ package enum Delivery: Equatable, Sendable, Codable {
   /// By the transport's own clock (TSBPD): what comes later than the window is dropped. For links that are too small for
   /// what the camera sends.
   case timely(window_ms: Int)
+
+  /// Windows that can be set.
+  package static let windows_ms = 20...8000
+
+  package var name: String {
+    switch self {
+    case .complete: "complete"
+    case .timely: "timely"
+    }
+  }
+
+  package var window_ms: Int? {
+    switch self {
+    case .complete: nil
+    case .timely(let window_ms): window_ms
+    }
+  }
 }
 
 /// How a camera is to be received: its own settings, and its service's.
@@ -13,6 +30,10 @@ package struct ReceptionSettings: Equatable, Sendable, Codable {
   package static let maximumRate_kbps = 20_000
   /// How long the relay waits for a packet that is missing before it goes on without it.
   package static let relayBudget_ms = 400
+  /// Bounds that can be set: below 100 kbit/s there is no picture, above 200 Mbit/s no body camera.
+  package static let rates_kbps = 100...200_000
+  /// Budgets that can be set: a relay that waits for longer is not live.
+  package static let relayBudgets_ms = 0...5000
 
   package var delivery: Delivery
   package var maximumRate_kbps: Int
@@ -28,6 +49,31 @@ package struct ReceptionSettings: Equatable, Sendable, Codable {
   }
 }
 
+/// What a camera told of its own clock: how far it was ahead of the server's.
+// MET-3.
+package struct CameraClock: Equatable, Sendable, Codable {
+  /// A recording whose camera's clock is off by more is flagged.
+  package static let bound_ms: Int64 = 2000
+  /// What was told so long before a recording began is still its clock's: a shift.
+  package static let standing_s: Int64 = 12 * 3600
+
+  /// Negative where it is behind. As told, so within the time the telling took.
+  package var offset_ms: Int64
+  package var toldAt: UTCTime
+
+  package init(offset_ms: Int64, toldAt: UTCTime) {
+    self.offset_ms = offset_ms
+    self.toldAt = toldAt
+  }
+
+  package var isOff: Bool { offset_ms.magnitude > UInt64(Self.bound_ms) }
+
+  /// Whether it says something of a recording that begins at a time.
+  package func stands(at time: UTCTime) -> Bool {
+    toldAt <= time && time < toldAt.adding(seconds: Self.standing_s)
+  }
+}
+
 /// How the link of one camera did between two instants, as the ingest saw it.
 ///
 /// Counts are of this time only; figures that are states (round trip, lag, drift) are the last known.
@@ -36,6 +82,8 @@ package struct LinkHealth: Equatable, Sendable, Codable {
   package var recording: RecordingID
   package var from: UTCTime
   package var to: UTCTime
+  /// How much of that time was measured: what is added up may have holes.
+  package var measured_ms: Int64
   /// Connections that began in this time.
   package var connections: Int
   package var packets: Int64
@@ -69,6 +117,7 @@ package struct LinkHealth: Equatable, Sendable, Codable {
     self.from = from
     self.to = to
     self.delivery = delivery
+    measured_ms = max(0, (to.microseconds &- from.microseconds) / 1000)
     connections = 0
     packets = 0
     bytes = 0

@@ -12,9 +12,11 @@ package enum Act: String, Sendable, Codable, CaseIterable {
   // The wearer, by the camera
   case openIncident = "open-incident"
   case readDeviceState = "read-device-state"
+  case tellClock = "tell-clock"
   // Cameras and people
   case issueCamera = "issue-camera"
   case enrolCamera = "enrol-camera"
+  case readLinks = "read-links"
   case administerPeople = "administer-people"
   case administerServer = "administer-server"
   case accredit
@@ -51,6 +53,8 @@ package enum Act: String, Sendable, Codable, CaseIterable {
     case .readRefusals: "lire les refus"
     case .openIncident: "ouvrir un incident"
     case .readDeviceState: "connaître l'état de sa caméra"
+    case .tellClock: "dire l'heure de sa caméra"
+    case .readLinks: "voir l'état des liaisons des caméras"
     case .issueCamera: "perception et réintégration"
     case .enrolCamera: "enrôler ou désactiver une caméra"
     case .administerPeople: "créer agents et comptes"

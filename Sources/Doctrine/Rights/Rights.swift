@@ -82,7 +82,7 @@ extension Job {
     case .sweeper: [.eraseAtTerm]
     case .decodeCheck: [.checkFootage]
     case .archive: [.moveFootage]
-    case .device: [.openIncident, .declareThreat, .closeIncident, .readDeviceState]
+    case .device: [.openIncident, .declareThreat, .closeIncident, .readDeviceState, .tellClock]
     case .deadline: [.closeIncident]
     case .localAdministrator: [.administerServer, .administerPeople, .enrolCamera, .issueCamera, .closeIncident]
     }
@@ -107,7 +107,8 @@ extension Act {
     case .attachAgent: [.operator, .head]
     case .issueCamera: [.operator, .administrator]
     case .enrolCamera, .administerPeople: [.administrator]
-    case .administerServer, .eraseAtTerm, .moveFootage, .openIncident, .readDeviceState: []
+    case .administerServer, .eraseAtTerm, .moveFootage, .openIncident, .readDeviceState, .tellClock: []
+    case .readLinks: [.operator, .head, .administrator]
     case .readRefusals: [.operator, .auditor, .head, .administrator]
     case .accredit, .changeRegime, .releaseHold, .proposeErasure, .withdrawErasure, .handleRequest: [.head]
     case .justify: [.head, .reader]
@@ -131,7 +132,7 @@ extension Act {
   package func article(_ regime: Regime) -> String {
     switch self {
     case .seeWall, .watchLive, .declareThreat, .endThreat, .attachAgent, .confirmIncident: regime.articles.live
-    case .openIncident, .closeIncident, .readDeviceState: regime.articles.recording
+    case .openIncident, .closeIncident, .readDeviceState, .tellClock, .readLinks: regime.articles.recording
     case .issueCamera, .enrolCamera, .administerServer: regime.articles.recording
     case .accredit, .administerPeople, .consult, .extract, .justify: regime.articles.access
     case .readRefusals, .readRegister, .readJournal, .readReport, .checkFootage: regime.articles.journal

@@ -46,6 +46,7 @@ extension Keeper {
       await lookForDatabase()
       if !isDatabaseAway {
         await drainPending()
+        await keepLinkMinutes()
         do { try await completeIndexes() } catch { logger.debug("indexes wait", metadata: ["error": "\(error)"]) }
       }
       try? await Task.sleep(for: .seconds(1))

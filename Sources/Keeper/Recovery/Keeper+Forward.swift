@@ -224,6 +224,18 @@ extension Keeper {
     case "camera.enabled", "camera.disabled":
       guard let camera = text("camera") else { return false }
       try await store.setCamera(CameraID(camera), enabled: entry.act == "camera.enabled")
+    case "camera.reception-set":
+      guard let camera = text("camera"), let rate_kbps = facts["maximum_rate_kbps"]?.integer else { return false }
+      try await store.setReception(
+        of: CameraID(camera), facts["window_ms"]?.integer.map { .timely(window_ms: Int($0)) } ?? .complete,
+        maximumRate_kbps: Int(rate_kbps))
+    case "service.relay-set":
+      guard let budget_ms = facts["budget_ms"]?.integer else { return false }
+      try await store.setRelayBudget(of: service, Int(budget_ms))
+    case "incident.opened", "recording.clock":
+      guard let recording = text("recording"), let offset_ms = facts["clock_offset_ms"]?.integer else { return true }
+      try await store.setClock(
+        of: RecordingID(recording), offset_ms: offset_ms, isOff: facts["clock_off"] == .bool(true))
     case "account.enabled", "account.disabled":
       guard let account = text("account") else { return false }
       try await store.disableAccount(AccountID(account), at: entry.act == "account.disabled" ? at : nil)

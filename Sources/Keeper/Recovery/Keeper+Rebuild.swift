@@ -123,7 +123,7 @@ extension Keeper {
       return text("name") != nil
     case "incident.opened":
       if let recording = text("recording"), let incident = text("incident") { done.incidents[recording] = incident }
-      return true
+      return nil
     case "erasure.certificate":
       guard let part = text("part"), let recording = text("recording"), let incident = done.incidents[recording] else {
         return nil

@@ -7,7 +7,7 @@ extension Register {
     try await pool.run { connection in
       try connection.query(
         """
-        SELECT c.*, a.id AS agent_id, a.service_id AS agent_service, a.matricule, a.name AS agent_name, a.rank
+        SELECT c.*, us(c.clock_told_at) AS clock_told_us, a.id AS agent_id, a.service_id AS agent_service, a.matricule, a.name AS agent_name, a.rank
         FROM camera c LEFT JOIN camera_issue i ON i.camera_id = c.id AND i.returned_at IS NULL
         LEFT JOIN agent a ON a.id = i.agent_id ORDER BY c.id
         """
@@ -16,7 +16,11 @@ extension Register {
           id: CameraID(try row.text("id")), service: ServiceID(try row.text("service_id")),
           model: try row.text("model"), passphraseSealed: try row.bytes("passphrase_sealed"),
           tokenHash: try row.bytes("token_hash"), enabled: try row.bool("enabled"),
-          issuedTo: row.optionalText("agent_id") == nil ? nil : try Self.agent(row))
+          issuedTo: row.optionalText("agent_id") == nil ? nil : try Self.agent(row),
+          delivery: try Self.delivery(row), maximumRate_kbps: Int(try row.integer("maximum_rate_kbps")),
+          clock: try row.optionalTime("clock_told_us").map {
+            CameraClock(offset_ms: try row.integer("clock_offset_ms"), toldAt: $0)
+          })
       }
     }
   }

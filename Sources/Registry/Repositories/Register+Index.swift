@@ -44,8 +44,11 @@ extension Register {
 
   private static func statement(_ gap: GapEntry) -> Statement {
     Statement(
-      "INSERT INTO gap (part_id, chunk, from_at, to_at, cause) SELECT p.id, $2, at_us($3), at_us($4), $5 FROM recording_part p WHERE p.id = $1 ON CONFLICT DO NOTHING",
-      [.text(gap.part.rawValue), .integer(gap.chunk), gap.from.sql, gap.to.sql, .text(gap.cause.rawValue)])
+      "INSERT INTO gap (part_id, chunk, from_at, to_at, cause, missing_packets) SELECT p.id, $2, at_us($3), at_us($4), $5, $6 FROM recording_part p WHERE p.id = $1 ON CONFLICT DO NOTHING",
+      [
+        .text(gap.part.rawValue), .integer(gap.chunk), gap.from.sql, gap.to.sql, .text(gap.cause.rawValue),
+        .integer(max(0, gap.missing)),
+      ])
   }
 
   /// How far a part is indexed, and when and in which epoch that ends; nil for a part that is not registered.

@@ -9,7 +9,8 @@ extension Register {
         ServiceEntry(
           id: ServiceID(try row.text("id")), name: try row.text("name"), regime: try row.regime(),
           authorisingAct: try row.text("authorising_act"), authorisingDate: try row.date("authorising_date"),
-          authorisedCameras: row.optionalInteger("authorised_cameras").map(Int.init))
+          authorisedCameras: row.optionalInteger("authorised_cameras").map(Int.init),
+          relayBudget_ms: Int(try row.integer("relay_budget_ms")))
       }
     }
   }

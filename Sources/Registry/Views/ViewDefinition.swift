@@ -152,6 +152,11 @@ extension ViewDefinition {
       Column(
         "gaps", .integer,
         "(SELECT count(*) FROM gap g JOIN recording_part p ON p.id = g.part_id WHERE p.recording_id = page.id)"),
+      Column(
+        "clock", .text,
+        "CASE WHEN page.state = 'erased' THEN NULL WHEN page.clock_offset_ms IS NULL THEN 'unknown' WHEN page.clock_off THEN 'off' ELSE 'known' END"
+      ),
+      Column("clock_offset_ms", .integer, "page.clock_offset_ms"),
       Column("term", .day, "(SELECT max(p.term_day) FROM recording_part p WHERE p.recording_id = page.id)"),
       Column(
         "held_by", .text,

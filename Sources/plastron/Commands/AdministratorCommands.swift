@@ -12,7 +12,8 @@ struct Administer: AsyncParsableCommand {
       AddService.self, AuthoriseService.self, AddAgent.self, AddAccount.self, SetAccount.self, ResetSecondFactor.self,
       LinkIdentity.self,
       SeatHead.self, AccreditAdministrator.self, EnrolCamera.self, IssueCamera.self,
-      ReturnCamera.self, SetCamera.self, CloseIncident.self, Status.self, Sweep.self, ConfirmClock.self,
+      ReturnCamera.self, SetCamera.self, SetReception.self, SetRelay.self, CloseIncident.self, Status.self, Sweep.self,
+      ConfirmClock.self,
       RotateJournalKey.self,
     ])
 }
@@ -294,6 +295,53 @@ struct SetCamera: AsyncParsableCommand {
 
   func run() async throws {
     AdministratorLink.show(try await AdministratorLink.call(options, .setCamera(CameraID(camera), enabled: admission)))
+  }
+}
+
+struct SetReception: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reception", abstract: "Règle la réception d'une caméra (how a camera is received).",
+    discussion: """
+      complete : rien n'est abandonné, même en retard. timely : ce qui vient après la fenêtre est abandonné ; pour une
+      liaison trop petite. Vaut dès la prochaine connexion. (Holds from the next connection on.)
+      """)
+  @OptionGroup var options: ActOptions
+  @Option var camera: String
+  @Option(help: "complete, timely") var delivery: String?
+  @Option(help: "Fenêtre de timely, en millisecondes (window)") var window: Int?
+  @Option(help: "Débit au-delà duquel elle est refusée, en kbit/s (maximum rate)") var rate: Int?
+
+  private var setting: Delivery?? {
+    switch (delivery, window) {
+    case (nil, nil): .some(nil)
+    case ("complete", nil): .complete
+    case ("timely", let window?): .timely(window_ms: window)
+    default: nil
+    }
+  }
+
+  func validate() throws {
+    guard setting != nil else { throw ValidationError("--delivery complete, or --delivery timely --window MS") }
+    guard delivery != nil || rate != nil else { throw ValidationError("--delivery, --rate: what is to be set") }
+  }
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(
+        options, .setReception(CameraID(camera), setting ?? nil, maximumRate_kbps: rate)))
+  }
+}
+
+struct SetRelay: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "relay", abstract: "Règle combien le direct d'un service attend un paquet manquant (live relay).")
+  @OptionGroup var options: ActOptions
+  @Option var service: String
+  @Option(help: "En millisecondes (milliseconds)") var budget: Int
+
+  func run() async throws {
+    AdministratorLink.show(
+      try await AdministratorLink.call(options, .setRelayBudget(service: service, ms: budget)))
   }
 }
 

@@ -1,0 +1,153 @@
+package import Doctrine
+import Postgres
+
+/// How cameras are received, what they tell of their clocks, and how their links did.
+extension Register {
+  // MARK: Reception and clocks
+
+  package func setReception(of camera: CameraID, _ delivery: Delivery, maximumRate_kbps: Int) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE camera SET delivery = $2, window_ms = $3, maximum_rate_kbps = $4 WHERE id = $1",
+        [
+          .text(camera.rawValue), .text(delivery.name), .optional(delivery.window_ms.map(Int64.init)),
+          .integer(Int64(maximumRate_kbps)),
+        ])
+    }
+  }
+
+  package func setRelayBudget(of service: ServiceID, _ budget_ms: Int) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE service SET relay_budget_ms = $2 WHERE id = $1",
+        [.text(service.rawValue), .integer(Int64(budget_ms))])
+    }
+  }
+
+  package func setClock(of camera: CameraID, _ clock: CameraClock) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE camera SET clock_offset_ms = $2, clock_told_at = at_us($3) WHERE id = $1",
+        [.text(camera.rawValue), .integer(clock.offset_ms), clock.toldAt.sql])
+    }
+  }
+
+  /// The offset stays the first that was told; the mark stays once it is set.
+  package func setClock(of recording: RecordingID, offset_ms: Int64, isOff: Bool) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE recording SET clock_offset_ms = coalesce(clock_offset_ms, $2), clock_off = clock_off OR $3 WHERE id = $1 AND state <> 'erased'",
+        [.text(recording.rawValue), .integer(offset_ms), .bool(isOff)])
+    }
+  }
+
+  static func delivery(_ row: Row) throws -> Delivery {
+    switch (try row.text("delivery"), row.optionalInteger("window_ms")) {
+    case ("complete", nil): return .complete
+    case ("timely", let window_ms?): return .timely(window_ms: Int(window_ms))
+    default: throw DatabaseError(.unexpectedShape, "unknown delivery")
+    }
+  }
+
+  // MARK: Minutes
+
+  /// Adds what was measured to the rows of its minutes. Told again, it changes nothing; what is erased stays so.
+  package func insert(_ minutes: [LinkMinute]) async throws {
+    let statements =
+      Set(minutes.map(\.day)).map { day in
+        Statement("SELECT ensure_link_health_partition($1::date)", [.text(day.description)])
+      } + minutes.map(Self.statement)
+    try await pool.run { connection in
+      for start in stride(from: 0, to: statements.count, by: Connection.maximumPipelined) {
+        try connection.pipeline(Array(statements[start..<min(start + Connection.maximumPipelined, statements.count)]))
+      }
+    }
+  }
+
+  private static let counts = [
+    "measured_ms", "connections", "packets", "bytes", "lost", "retransmitted", "duplicates", "missing",
+    "clock_restarts", "discontinuities", "foreign_messages",
+  ]
+  private static let states = [
+    "until_at", "round_trip_us", "sender_latency_ms", "delivery", "window_ms", "drift_ppb",
+  ]
+
+  // The recording's row is locked against an erasure that comes between.
+  private static let insertion = """
+    INSERT INTO link_health (day, camera_id, recording_id, minute_at, \(counts.joined(separator: ", ")),
+      \(states.joined(separator: ", ")), lag_ms)
+    SELECT $1::date, $2, r.id, at_us($4), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+      at_us($16), $17, $18, $19, $20, $21, $22
+    FROM recording r WHERE r.id = $3::uuid AND r.state <> 'erased' FOR SHARE
+    ON CONFLICT (day, camera_id, minute_at, recording_id) DO UPDATE SET
+      \(counts.map { "\($0) = link_health.\($0) + EXCLUDED.\($0)" }.joined(separator: ", ")),
+      \(states.map { "\($0) = EXCLUDED.\($0)" }.joined(separator: ", ")),
+      lag_ms = greatest(link_health.lag_ms, EXCLUDED.lag_ms)
+    WHERE link_health.until_at < EXCLUDED.until_at
+    """
+
+  private static func statement(_ minute: LinkMinute) -> Statement {
+    let health = minute.health
+    return Statement(
+      insertion,
+      [
+        .text(minute.day.description), .text(health.camera.rawValue), .text(health.recording.rawValue),
+        minute.start.sql, .integer(health.measured_ms), .integer(Int64(health.connections)),
+        .integer(health.packets), .integer(health.bytes), .integer(health.lost), .integer(health.retransmitted),
+        .integer(health.duplicates), .integer(health.missing), .integer(health.clockRestarts),
+        .integer(health.discontinuities), .integer(health.foreign), health.to.sql,
+        .integer(Int64((health.roundTrip_ms * 1000).rounded())), .integer(Int64(health.senderLatency_ms)),
+        .text(health.delivery.name), .optional(health.delivery.window_ms.map(Int64.init)),
+        .optional(health.drift_ppm.map { Int64(($0 * 1000).rounded()) }), .optional(health.lag_ms),
+      ])
+  }
+
+  /// The minutes of a camera that begin in `from..<to`, in order, at most `limit`.
+  package func linkMinutes(
+    of camera: CameraID, days: ClosedRange<LocalDate>, from: UTCTime, to: UTCTime, limit: Int
+  ) async throws -> [LinkMinute] {
+    try await pool.run { connection in
+      try connection.query(
+        """
+        SELECT *, us(minute_at) AS minute_us, us(until_at) AS until_us FROM link_health
+        WHERE camera_id = $1 AND day BETWEEN $2::date AND $3::date AND minute_at >= at_us($4) AND minute_at < at_us($5)
+        ORDER BY minute_at, recording_id LIMIT $6
+        """,
+        [
+          .text(camera.rawValue), .text(days.lowerBound.description), .text(days.upperBound.description), from.sql,
+          to.sql, .integer(Int64(limit)),
+        ]
+      ).map { row in
+        let start = try row.time("minute_us")
+        var health = LinkHealth(
+          camera: camera, recording: RecordingID(try row.text("recording_id")), from: start,
+          to: try row.time("until_us"), delivery: try Self.delivery(row))
+        health.measured_ms = try row.integer("measured_ms")
+        health.connections = Int(try row.integer("connections"))
+        health.packets = try row.integer("packets")
+        health.bytes = try row.integer("bytes")
+        health.lost = try row.integer("lost")
+        health.retransmitted = try row.integer("retransmitted")
+        health.duplicates = try row.integer("duplicates")
+        health.missing = try row.integer("missing")
+        health.roundTrip_ms = Double(try row.integer("round_trip_us")) / 1000
+        health.senderLatency_ms = Int(try row.integer("sender_latency_ms"))
+        health.lag_ms = row.optionalInteger("lag_ms")
+        health.drift_ppm = row.optionalInteger("drift_ppb").map { Double($0) / 1000 }
+        health.clockRestarts = try row.integer("clock_restarts")
+        health.discontinuities = try row.integer("discontinuities")
+        health.foreign = try row.integer("foreign_messages")
+        return LinkMinute(day: try row.date("day"), start: start, health: health)
+      }
+    }
+  }
+
+  /// Drops the minutes of the local days before one; returns how many days that were.
+  package func dropLinkHealth(before day: LocalDate) async throws -> Int {
+    try await pool.run(isLong: true) { connection in
+      Int(
+        try connection.query("SELECT drop_link_health($1::date) AS dropped", [.text(day.description)]).first?
+          .integer("dropped") ?? 0)
+    }
+  }
+}
