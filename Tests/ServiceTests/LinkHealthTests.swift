@@ -1,0 +1,406 @@
+import Doctrine
+import Foundation
+import Journal
+import Postgres
+import Registry
+import Seams
+import TestSupport
+import Testing
+import Vault
+
+@testable import Keeper
+
+/// Links of cameras in the keeper and its register: minutes, alarms, erasure, reception, clocks.
+@Suite(.serialized)
+struct LinkHealthTests {
+  private static let start = UTCTime(microseconds: 1_800_000_000_000_000)
+  private static let calendar = LegalCalendar(initialOffset_s: 3600, transitions: [])
+
+  /// A recording of the camera "C", begun at the start.
+  private struct Told {
+    let world: KeeperWorld
+    let service: ServiceID
+    let agent: AgentID
+    let incident = IncidentID(UUID().uuidString.lowercased())
+    let recording = RecordingID(UUID().uuidString.lowercased())
+    let counter = Counter()
+
+    static func make() async throws -> Told {
+      let world = try await KeeperWorld.make(at: LinkHealthTests.start, calendar: LinkHealthTests.calendar)
+      let (service, agent) = try await world.furnish()
+      return Told(world: world, service: service, agent: agent)
+    }
+
+    func tell(_ events: IngestEvent..., to keeper: Keeper? = nil, boot: String = "b") async throws {
+      let numbered = events.map { NumberedEvent(number: counter.next(), event: $0) }
+      _ = try await (keeper ?? world.keeper).answer(.events(boot: boot, oldest: 1, numbered))
+    }
+
+    func open() async throws {
+      try await tell(
+        .incidentOpened(
+          IncidentEntry(
+            id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
+            activation: nil, openedAt: UTCTime(microseconds: world.wall.now)), threat: nil, peer: "test"))
+    }
+
+    /// Ten seconds that end now, from the n-th on.
+    func report(_ n: Int64, _ change: (inout LinkHealth) -> Void = { _ in }) -> LinkHealth {
+      var health = LinkHealth(
+        camera: CameraID("C"), recording: recording, from: start.adding(seconds: n * 10),
+        to: start.adding(seconds: n * 10 + 10), delivery: .complete)
+      health.packets = 1000
+      health.bytes = 1_316_000
+      health.roundTrip_ms = 30
+      health.senderLatency_ms = 120
+      health.lag_ms = 50
+      change(&health)
+      return health
+    }
+
+    func rows() async throws -> [LinkMinute] {
+      let day = calendar.day(of: start)
+      return try await world.register.linkMinutes(
+        of: CameraID("C"), days: day...day.adding(days: 60), from: start.adding(seconds: -3600),
+        to: start.adding(seconds: 90 * 86_400), limit: 1000)
+    }
+  }
+
+  private final class Counter: Sendable {
+    private let value = SettableClock(0)
+    func next() -> UInt64 {
+      value.add(1)
+      return UInt64(value.now)
+    }
+  }
+
+  private func pass(_ told: Told, _ seconds: Int64) { told.world.pass(to: Self.start.adding(seconds: seconds)) }
+
+  private func alarms(_ told: Told) async -> [String] { await told.world.keeper.wall().alarms.map(\.code) }
+
+  @Test func aMinuteIsOneRowWhateverIsToldInIt() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    for n in 0..<7 {
+      pass(told, Int64(n) * 10 + 10)
+      try await told.tell(.linkHealth([told.report(Int64(n)) { $0.lost = 2 }]))
+    }
+    await told.world.keeper.keepLinkMinutes()
+    #expect(try await told.rows().isEmpty)
+    pass(told, 85)
+    await told.world.keeper.keepLinkMinutes()
+    let row = try #require(try await told.rows().first)
+    #expect(try await told.rows().count == 1)
+    // 1 800 000 000 s is the begin of a minute.
+    #expect(row.start == Self.start && row.health.packets == 6000 && row.health.lost == 12)
+    #expect(row.health.measured_ms == 60_000 && row.health.roundTrip_ms == 30 && row.health.lag_ms == 50)
+    // The rest of the next one, told late: added, and once only.
+    let late = LinkMinute(day: row.day, start: row.start, health: told.report(6) { $0.from = Self.start })
+    for _ in 0..<2 { try await told.world.register.insert([late]) }
+    #expect(try await told.rows().first?.health.packets == 7000)
+  }
+
+  @Test func itWaitsForTheDatabaseAndIsBounded() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    await told.world.keeper.setAway(true)
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0)]))
+    pass(told, 300)
+    await told.world.keeper.keepLinkMinutes()
+    #expect(try await told.rows().isEmpty)
+    #expect(await told.world.keeper.linkMinutes.count == 1)
+    await told.world.keeper.setAway(false)
+    // What the ingest told meanwhile comes into the register first.
+    try await told.tell(.linkHealth([told.report(1)]))
+    await told.world.keeper.fill(to: Keeper.maximumMinutes, of: told.recording)
+    try await told.tell(.linkHealth([told.report(20)]))
+    #expect(await told.world.keeper.linkMinutes.count == Keeper.maximumMinutes)
+    #expect(await told.world.keeper.currentLinkFigures().minutesDropped == 1)
+  }
+
+  @Test func whatNamesNothingIsNotKept() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    pass(told, 10)
+    let reports = [
+      told.report(0) { $0.camera = CameraID("unknown") }, told.report(0) { $0.recording = RecordingID("'; --") },
+      told.report(0) { $0.from = UTCTime(microseconds: .min) }, told.report(100_000),
+    ]
+    try await told.tell(.linkHealth(reports))
+    #expect(await told.world.keeper.linkMinutes.isEmpty)
+    #expect(await told.world.keeper.currentLinkFigures().connected == 0)
+    // Of a recording that the register does not know, nothing is written.
+    try await told.tell(.linkHealth([told.report(0) { $0.recording = RecordingID(UUID().uuidString.lowercased()) }]))
+    pass(told, 300)
+    await told.world.keeper.keepLinkMinutes()
+    #expect(try await told.rows().isEmpty)
+  }
+
+  @Test func aStormIsOnTheWallForAsLongAsItIsOne() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    func storm(_ n: Int64) -> LinkHealth {
+      told.report(n) {
+        $0.retransmitted = 400
+        $0.lag_ms = 100 + n * 700
+      }
+    }
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0)]))
+    #expect(await alarms(told) == [])
+    for n in 1...2 {
+      pass(told, Int64(n) * 10 + 10)
+      try await told.tell(.linkHealth([storm(Int64(n))]))
+      #expect(await alarms(told) == ["retransmission-storm"])
+    }
+    var figures = await told.world.keeper.currentLinkFigures()
+    #expect(figures.storms == 1 && figures.diagnosed[.storm] == 1 && figures.connected == 1)
+    #expect(figures.total.retransmitted == 800 && figures.lag_ms.counts.reduce(0, +) == 3)
+    pass(told, 40)
+    try await told.tell(.linkHealth([told.report(3)]))
+    #expect(await alarms(told) == [])
+    pass(told, 90)
+    figures = await told.world.keeper.currentLinkFigures()
+    #expect(figures.connected == 0 && figures.diagnosed.isEmpty && figures.storms == 1)
+    #expect(await told.world.keeper.cameraFigures().map(\.total.packets) == [4000])
+  }
+
+  @Test func itGoesWithItsRecording() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    let grant = try await told.world.keeper.partGrants(for: told.service, from: Self.calendar.day(of: Self.start))[0]
+    let path = told.world.folder + "/footage/\(grant.part).plm"
+    #expect(FileManager.default.createFile(atPath: path, contents: Data([1])))
+    pass(told, 10)
+    try await told.tell(
+      .partOpened(
+        PartOpened(
+          part: grant.part, recording: told.recording, service: told.service, number: 1, localDay: grant.localDay,
+          wrappedKey: grant.wrappedKey, path: "\(grant.part).plm")),
+      .linkHealth([told.report(0)]),
+      .gap(
+        GapEntry(
+          part: grant.part, chunk: 1, from: Self.start, to: Self.start.adding(seconds: 1), cause: .lostInTransport,
+          missing: 17)),
+      .partClosed(
+        PartProgress(part: grant.part, chunkCount: 2, chainHead: [UInt8](repeating: 1, count: 32), file_bytes: 1)),
+      .incidentClosed(
+        IncidentClosed(
+          incident: told.incident, recording: told.recording, camera: CameraID("C"), at: Self.start.adding(seconds: 10),
+          cause: .endedByWearer, by: nil, damage: 0)))
+    pass(told, 100)
+    await told.world.keeper.keepLinkMinutes()
+    #expect(try await told.rows().count == 1)
+    let missing = try await told.world.pool.run { try $0.query("SELECT missing_packets FROM gap") }
+    #expect(try missing.first?.integer("missing_packets") == 17)
+    // A week on, by law: row by row, and nothing that comes late brings it back.
+    try await told.world.register.eraseFacts(
+      of: grant.part, recording: told.recording, certificate: 1, at: Self.start.adding(seconds: 7 * 86_400))
+    #expect(try await told.rows().isEmpty)
+    try await told.world.register.insert([
+      LinkMinute(day: Self.calendar.day(of: Self.start), start: Self.start, health: told.report(0))
+    ])
+    #expect(try await told.rows().isEmpty)
+  }
+
+  @Test func itIsKeptThirtyDaysAndNoLonger() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0)]))
+    pass(told, 100)
+    await told.world.keeper.keepLinkMinutes()
+    let today = Self.calendar.day(of: Self.start)
+    func days(_ count: Int) async throws -> Int {
+      try await told.world.keeper.dropOldLinkHealth(on: today.adding(days: count))
+      return try await told.rows().count
+    }
+    #expect(try await days(LinkHealth.kept_days - 1) == 1)
+    #expect(try await days(LinkHealth.kept_days) == 0)
+    let left = try await told.world.database.owner.run {
+      try $0.query("SELECT 1 AS one FROM pg_inherits WHERE inhparent = 'link_health'::regclass")
+    }
+    #expect(left.isEmpty)
+    // The sweeper does it, on its way.
+    try await told.world.register.insert([
+      LinkMinute(day: today, start: Self.start, health: told.report(0))
+    ])
+    #expect(try await told.rows().count == 1)
+    pass(told, 31 * 86_400)
+    _ = try await told.world.keeper.sweep()
+    #expect(try await told.rows().isEmpty)
+  }
+
+  @Test func aCamerasReceptionIsSetToldAndRemembered() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    var notices = await told.world.keeper.ingestNotices().makeAsyncIterator()
+    func admission() async throws -> CameraAdmission {
+      while let directive = await notices.next() { if case .admission(let admission) = directive { return admission } }
+      throw Problem.fault
+    }
+    #expect(try await admission().reception == ReceptionSettings())
+    try await told.world.admin(.setReception(CameraID("C"), .timely(window_ms: 500), maximumRate_kbps: nil))
+    #expect(try await admission().reception == ReceptionSettings(delivery: .timely(window_ms: 500)))
+    try await told.world.admin(.setReception(CameraID("C"), nil, maximumRate_kbps: 6000))
+    try await told.world.admin(.setRelayBudget(service: told.service.rawValue, ms: 250))
+    _ = try await admission()
+    let wanted = ReceptionSettings(delivery: .timely(window_ms: 500), maximumRate_kbps: 6000, relayBudget_ms: 250)
+    #expect(try await admission().reception == wanted)
+    let again = try await told.world.restarted()
+    #expect(await again.reception(of: try #require(await again.cameras[CameraID("C")])) == wanted)
+    for call in [
+      AdminCall.setReception(CameraID("C"), .timely(window_ms: 19), maximumRate_kbps: nil),
+      .setReception(CameraID("C"), nil, maximumRate_kbps: 99), .setRelayBudget(service: told.service.rawValue, ms: -1),
+      .setReception(CameraID("none"), .complete, maximumRate_kbps: nil),
+    ] {
+      await #expect(throws: Problem.self) { try await told.world.admin(call) }
+    }
+    let acts = try told.world.entries().map(\.act)
+    #expect(acts.filter { $0 == "camera.reception-set" }.count == 2 && acts.contains("service.relay-set"))
+  }
+
+  // MET-3.
+  @Test(arguments: [(Int64(0), "known"), (10, "off"), (-3600, "off")])
+  func aClockToldBeforeTheStartStandsBesideTheRecording(_ off_s: Int64, _ shown: String) async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.world.tellClock(off_s)
+    pass(told, 3600)
+    try await told.open()
+    #expect(try await told.world.recordingClock(told.recording) == "\(off_s * 1000) \(off_s != 0)")
+    #expect(try await told.world.shownClock(told.recording, in: told.service) == shown)
+    let opened = try #require(try told.world.entries().first { $0.act == "incident.opened" })
+    #expect(opened.facts["clock_offset_ms"] == .integer(off_s * 1000))
+    #expect(opened.facts["clock_off"] == .bool(off_s != 0))
+    // Nothing is re-timed.
+    #expect(opened.facts["opened_us"] == .integer(Self.start.adding(seconds: 3600).microseconds))
+  }
+
+  @Test func aClockToldInTheRecordingIsJournalledOnceAndFlaggedWhenItIsOff() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    #expect(try await told.world.shownClock(told.recording, in: told.service) == "unknown")
+    for off_s in [Int64(1), 0, 3600, 1] {
+      pass(told, 60 + off_s)
+      try await told.world.tellClock(off_s)
+    }
+    #expect(try await told.world.recordingClock(told.recording) == "1000 true")
+    let entries = try told.world.entries().filter { $0.act == "recording.clock" }
+    #expect(entries.map { $0.facts["clock_offset_ms"] } == [.integer(1000), .integer(3_600_000)])
+    #expect(entries.map { $0.facts["clock_off"] } == [.bool(false), .bool(true)])
+    let reports = [told.report(6)]
+    try await told.tell(.linkHealth(reports))
+    // The camera's own clock is remembered across a restart.
+    let again = try await told.world.restarted()
+    #expect(await again.cameras[CameraID("C")]?.clock?.offset_ms == 1000)
+  }
+
+  @Test func aTellingOfYesterdayIsUnknown() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.world.tellClock(10)
+    pass(told, CameraClock.standing_s)
+    try await told.open()
+    #expect(try await told.world.shownClock(told.recording, in: told.service) == "unknown")
+  }
+
+  @Test func linksAreSeenByWhoMayAndByNobodyElse() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    let service = told.service.rawValue
+    for name in ["chef", "op", "un", "deux", "auditeur"] { _ = try await told.world.person(name, in: service) }
+    try await told.world.seatHead("chef", in: service, by: ("un", "deux"))
+    let until = Self.start.adding(seconds: 30 * 86_400)
+    for (name, role) in [("op", Role.operator), ("auditeur", .auditor)] {
+      try await told.world.desk(
+        "chef", .accredit(account: name, service: told.service, role: role, act: "note", from: nil, until: until))
+    }
+    try await told.open()
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0) { $0.roundTrip_ms = 90 }]))
+    for name in ["chef", "op"] {
+      guard
+        case .cameras(let cameras) = try await told.world.keeper.answer(
+          .cameras(token: try await told.world.logIn(name)))
+      else { throw Problem.fault }
+      #expect(cameras.map(\.camera) == [CameraID("C")] && cameras.first?.isConnected == true)
+      #expect(cameras.first?.diagnoses.map(\.code) == [.latency])
+    }
+    let token = try await told.world.logIn("op")
+    // The minute that is not written yet is told too.
+    guard
+      case .linkMinutes(let minutes, next: nil) = try await told.world.keeper.answer(
+        .linkMinutes(token: token, CameraID("C"), from: Self.start, to: Self.start.adding(seconds: 3600)))
+    else { throw Problem.fault }
+    #expect(minutes.map(\.health.packets) == [1000])
+    #expect(try told.world.entries().contains { $0.act == "links.read" && $0.author == "op" })
+    let auditor = try await told.world.logIn("auditeur")
+    for call in [
+      ConsoleCall.cameras(token: auditor),
+      .linkMinutes(token: auditor, CameraID("C"), from: Self.start, to: Self.start.adding(seconds: 1)),
+    ] {
+      await #expect { _ = try await told.world.keeper.answer(call) } throws: { ($0 as? Problem)?.status == 403 }
+    }
+    await #expect {
+      _ = try await told.world.keeper.answer(.linkMinutes(token: token, CameraID("C"), from: until, to: until))
+    } throws: { ($0 as? Problem)?.status == 400 }
+    // However far apart: bounded by what is kept.
+    _ = try await told.world.keeper.answer(
+      .linkMinutes(
+        token: token, CameraID("C"), from: UTCTime(microseconds: 0), to: UTCTime(microseconds: 253_402_300_799_000_000))
+    )
+  }
+}
+
+extension KeeperWorld {
+  fileprivate func entries() throws -> [JournalEntry] {
+    try (0...(journal.mark.size / 256)).flatMap { try journal.folder.bundle($0) }
+      .compactMap { JournalEntry(canonical: $0) }
+  }
+
+  /// What the camera's clock shows, as it would tell by the device API.
+  fileprivate func tellClock(_ off_s: Int64) async throws {
+    let camera = try #require(await keeper.cameras[CameraID("C")])
+    _ = try await keeper.deviceClock(camera, UTCTime(microseconds: wall.now).adding(seconds: off_s))
+  }
+
+  fileprivate func recordingClock(_ recording: RecordingID) async throws -> String? {
+    try await pool.run { connection in
+      try connection.query(
+        "SELECT clock_offset_ms || ' ' || clock_off AS line FROM recording WHERE id = $1", [.text(recording.rawValue)]
+      ).first?.optionalText("line")
+    }
+  }
+
+  fileprivate func shownClock(_ recording: RecordingID, in service: ServiceID) async throws -> String? {
+    let page = try #require(
+      try await register.page(
+        .recordings, RegisterFilter([.recording: recording.rawValue], limit: 1), services: [service]))
+    let column = try #require(page.columns.firstIndex { $0.name == "clock" })
+    return page.rows.first?[column]
+  }
+}
+
+extension Keeper {
+  fileprivate func setAway(_ isAway: Bool) { setDatabaseAway(isAway) }
+
+  /// So many minutes wait.
+  fileprivate func fill(to count: Int, of recording: RecordingID) {
+    var n: Int64 = 1_000_000
+    while linkMinutes.count < count {
+      let minute = UTCTime(microseconds: n * 60_000_000)
+      n += 1
+      linkMinutes[LinkMinuteKey(camera: CameraID("C"), recording: recording, minute: minute)] = LinkHealth(
+        camera: CameraID("C"), recording: recording, from: minute, to: minute, delivery: .complete)
+    }
+  }
+}
