@@ -28,7 +28,7 @@ extension MetricsText {
       add("plastron_link_\(total.name)", .counter, total.help, [(node, Double(total.value(links.total)))])
     }
     add(
-      "plastron_link_minutes_dropped_total", .counter, "Minutes of links that were not kept in the register.",
+      "plastron_link_rows_dropped_total", .counter, "Minutes of links that were not kept in the register.",
       [(node, Double(links.minutesDropped))])
     func seconds(_ bounds_ms: [Double]) -> [Double] { bounds_ms.map { $0 / 1000 } }
     add(
