@@ -52,8 +52,8 @@ extension MetricsText {
       "plastron_camera_storm", .gauge, "Whether its link is in a retransmission storm.",
       samples { $0.isStorming ? 1 : 0 })
     add(
-      "plastron_camera_rate_bits_per_second", .gauge, "Rate of its last report.",
-      samples { $0.isConnected ? Double($0.newest.rate_kbps) * 1000 : 0 })
+      "plastron_camera_rate_bytes_per_second", .gauge, "Rate of its last report.",
+      samples { $0.isConnected ? Double($0.newest.rate_kbps) * 125 : 0 })
     add(
       "plastron_camera_round_trip_seconds", .gauge, "Its last round trip.",
       samples { $0.isConnected ? $0.newest.roundTrip_ms / 1000 : nil })
