@@ -32,13 +32,14 @@ extension ShardCore {
           camera: admission.camera, agent: agent, reference: attempt.identifier.reference,
           activation: attempt.identifier.activation, openedAt: wall),
         threat: attempt.identifier.threat, peer: attempt.peer))
-    openPart(recording, after: nil)
+    // A register that is made again from the file has the incident begin at the same instant.
+    openPart(recording, after: nil, at: wall)
     return true
   }
 
-  private func openPart(_ recording: OpenRecording, after previous: PartID?) {
+  private func openPart(_ recording: OpenRecording, after previous: PartID?, at wall: UTCTime? = nil) {
     let grant = recording.current
-    guard let header = try? PartHeader(grant, recording, created: common.clocks.wall()) else {
+    guard let header = try? PartHeader(grant, recording, created: wall ?? common.clocks.wall()) else {
       logger.critical("a part's header could not be made", metadata: ["part": "\(grant.part)"])
       return
     }
