@@ -107,7 +107,8 @@ struct CamerasCommand: AsyncParsableCommand {
   }
 
   private func history(of camera: String, _ session: APISession) async throws {
-    let name = camera.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "._-"))) ?? camera
+    let name =
+      camera.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "._-"))) ?? camera
     var from = self.from
     repeat {
       var components = URLComponents()
