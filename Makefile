@@ -14,7 +14,7 @@ PROGRAM = .build/debug/plastron
 PYTEST = .venv/bin/pytest -q --durations 10
 WORKERS ?= 4
 
-.PHONY: chaos build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
+.PHONY: bench-fleet soak chaos build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -62,8 +62,11 @@ lint:
 bench: deps
 	swift build -c release $(SWIFT_FLAGS)
 	@mkdir -p .build/bench
-	@[ -f .build/bench/clip.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=1280x720:rate=25:duration=20 -f lavfi -i sine=duration=20 \
-	  -c:v libx264 -preset veryfast -b:v 2M -g 50 -c:a aac -f mpegts .build/bench/clip.ts
+	@[ -f .build/bench/clip.ts ] || ffmpeg -v error -f lavfi -i testsrc2=size=1280x720:rate=25:duration=20,noise=alls=10:allf=t \
+	  -f lavfi -i sine=duration=20 -c:v libx264 -preset veryfast -b:v 1800k -maxrate 1800k -bufsize 1M -g 50 -pix_fmt yuv420p \
+	  -c:a aac -b:a 64k -f mpegts .build/bench/clip.ts
+	@mkdir -p $(BENCH_DATA)
+	.build/release/plastron bench ingest --clip .build/bench/clip.ts --data $(BENCH_DATA) --json .build/bench/ingest.json
 	.build/release/plastron bench footage --clip .build/bench/clip.ts
 	.build/release/plastron bench flush --folder .build/bench
 	.build/release/plastron bench durability --folder .build/bench
@@ -72,6 +75,22 @@ bench: deps
 # Fifty kills at random instants, of the server, its database, or both: some eight minutes.
 chaos: test-deps build
 	.venv/bin/python Tests/EndToEnd/chaos.py --rounds 50
+
+# Two thousand cameras that lose their network ten times: some fifteen minutes.
+bench-fleet: deps
+	swift build -c release $(SWIFT_FLAGS)
+	@mkdir -p .build/bench $(BENCH_DATA)
+	@[ -f .build/bench/low.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=64x48:rate=2:duration=20 -c:v libx264 -preset veryfast \
+	  -b:v 5k -g 4 -pix_fmt yuv420p -f mpegts -pat_period 2 -pcr_period 400 .build/bench/low.ts
+	.build/release/plastron bench fleet --clip .build/bench/low.ts --data $(BENCH_DATA)
+
+# An hour of fifty cameras, six times as fast: ten minutes.
+soak: deps
+	swift build -c release $(SWIFT_FLAGS)
+	@mkdir -p .build/bench $(BENCH_DATA)
+	@[ -f .build/bench/small.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=20 -c:v libx264 -preset veryfast \
+	  -b:v 400k -g 50 -pix_fmt yuv420p -f mpegts .build/bench/small.ts
+	.build/release/plastron bench soak --clip .build/bench/small.ts --data $(BENCH_DATA) --speed 6
 
 # Two million recordings: some ten minutes and 10 GB in BENCH_DATA.
 bench-register: deps

@@ -11,7 +11,8 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Mesures, en rapports (ratios).",
     subcommands: [
-      IngestBench.self, FloorCommand.self, LoadCommand.self, FleetBench.self, FootageBench.self, FlushBench.self,
+      IngestBench.self, FloorCommand.self, LoadCommand.self, FleetBench.self, SoakBench.self, FootageBench.self,
+      FlushBench.self,
       DurabilityBench.self, JournalBench.self, RegisterBench.self,
     ])
 }

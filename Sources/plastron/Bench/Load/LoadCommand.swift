@@ -18,6 +18,7 @@ struct LoadCommand: ParsableCommand {
   @Option(help: "Secondes de flux préparées (seconds of stream made ahead).") var seconds = 120.0
   @Option(help: "Secondes sur lesquelles les appels sont étalés (calls spread over).") var spread = 2.0
   @Option(help: "Threads et ports UDP (sending threads, each with its UDP ports).") var threads = 2
+  @Option(help: "Fois le temps réel (times real time).") var speed = 1.0
   @Option(help: "Y écrire quand chaque message de la première caméra est parti (us, a line each).") var log: String?
 
   private struct Report: Encodable {
@@ -33,7 +34,8 @@ struct LoadCommand: ParsableCommand {
   func run() throws {
     try SRTLibrary.start()
     defer { SRTLibrary.stop() }
-    let stream = try RenderedStream(clip: [UInt8](try Data(contentsOf: URL(fileURLWithPath: clip))), seconds: seconds)
+    let stream = try RenderedStream(
+      clip: [UInt8](try Data(contentsOf: URL(fileURLWithPath: clip))), seconds: seconds, speed: speed)
     let text = try String(contentsOfFile: cameras, encoding: .utf8)
     let known = text.split(separator: "\n").map { line -> SimulatedCamera.Identity in
       let fields = line.split(separator: " ", maxSplits: 1).map(String.init)

@@ -14,8 +14,10 @@ struct RenderedStream: Sendable {
   var messageCount: Int { due_us.count }
   var rate_mbps: Double { Double(bytes.count) * 8 / Double(max(1, due_us.last ?? 1)) }
 
-  /// - Parameter seconds: how much of it, on the media clock; the clip loops with continuous time stamps.
-  init(clip: [UInt8], seconds: Double) throws {
+  /// - Parameters:
+  ///   - seconds: how much of it, on the media clock; the clip loops with continuous time stamps.
+  ///   - speed: how much faster than that clock it is sent.
+  init(clip: [UInt8], seconds: Double, speed: Double = 1) throws {
     var loop = try LoopingClip(clip)
     var bytes: [UInt8] = []
     // Packets with a clock, and when they are due: those between are spread evenly.
@@ -39,7 +41,7 @@ struct RenderedStream: Sendable {
       } else {
         due_90k = Double(from)
       }
-      due_us.append(Int64(due_90k / 0.09))
+      due_us.append(Int64(due_90k / 0.09 / speed))
     }
     self.bytes = bytes
     self.due_us = due_us
