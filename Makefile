@@ -13,8 +13,9 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
 PYTEST = .venv/bin/pytest -q --durations 10
 WORKERS ?= 4
+THREAD_TESTS = StreamIdentifierTests|AdmissionTableTests|ReordererTests|StreamInspectorTests|StreamClockTests|BoundsTests|ChunkAssemblerTests|MidnightTests|IndexTests|LiveChannelTests|SRTTests|FootageWriterTests
 
-.PHONY: bench-fleet soak chaos build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
+.PHONY: bench-fleet soak chaos hostile test-thread build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -47,11 +48,25 @@ test-end-to-end:
 	[ $$failed = 2 ] || $(PYTEST) -m alone Tests/EndToEnd || failed=$$?; \
 	exit $$failed  # 2: interrupted
 
+# Ten seconds of each fuzz target, with the address sanitizer; building them takes half a minute.
 test-fuzz:
-	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 10
+	Tests/Fuzz/build.sh
+	Tests/Fuzz/fuzz.sh 10
 
+# make fuzz SECONDS=600 TARGETS="footage transport-stream"; without TARGETS, all of them, one after another.
 fuzz: build
-	$(PROGRAM) fuzz --corpus Tests/Fixtures/corpus --seconds 60
+	Tests/Fuzz/build.sh
+	Tests/Fuzz/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+# Every kind of hostile camera in turn, SECONDS in all, beside an honest one.
+hostile: test-deps build
+	PLASTRON_HOSTILE_SECONDS=$(or $(SECONDS),600) .venv/bin/pytest -q -s Tests/EndToEnd/test_hostile.py
+
+# The thread sanitizer over the ingest's and the vault's tests: a build of its own, some fifteen minutes on two cores.
+test-thread: deps
+	swift build --build-tests --sanitize=thread --scratch-path .build/thread
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.txt halt_on_error=0 exitcode=66" Tests/with-postgres.sh \
+	  swift test --skip-build --sanitize=thread --scratch-path .build/thread --filter '$(THREAD_TESTS)'
 
 format:
 	swift format -i -r Sources Tests Package.swift

@@ -150,5 +150,10 @@ let package = Package(
         "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", "Keeper", "Registry", "Postgres",
         "Retention", "Journal", "CommandRoom", "TestSupport", crypto, logging,
       ], swiftSettings: strict),
+    // The fuzz targets' code and the replay of kept inputs; Tests/Fuzz/build.sh makes the fuzzer itself of it.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: ["TransportStream", "FragmentedMP4", "Relay", "Footage", "Ingest", "Doctrine", crypto],
+      path: "Tests/Fuzz", exclude: ["LibFuzzer", "build.sh", "fuzz.sh", "make_seeds.py"], swiftSettings: strict),
   ]
 )

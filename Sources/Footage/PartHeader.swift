@@ -68,9 +68,15 @@ package struct PartHeader: Equatable, Sendable {
     }
     guard let part = r.take(16), let recording = r.take(16), let incident = r.take(16),
       let service = r.take(16), let day: UInt32 = r.take(), let created: Int64 = r.take(),
-      let previous = r.take(32), let wrapped = r.take(60), let factsLength: UInt32 = r.take(),
-      Int(factsLength) == Int(length) - fixedLength, let facts = r.take(Int(factsLength))
+      let previous = r.take(32), let wrapped = r.take(60), let factsLength: UInt32 = r.take()
     else { throw FootageError(.truncated, offset: bytes.count, "the file ends inside its header") }
+    guard Int(factsLength) == Int(length) - fixedLength else {
+      throw FootageError(
+        .malformed, offset: fixedLength - 4, "facts of \(factsLength) bytes in a header of \(length)")
+    }
+    guard let facts = r.take(Int(factsLength)) else {
+      throw FootageError(.truncated, offset: bytes.count, "the file ends inside its header")
+    }
     let header = PartHeader(
       part: part, recording: recording, incident: incident, service: service, localDay: day,
       created_us: created, previousHead: previous, wrappedKey: wrapped, sealedFacts: facts)

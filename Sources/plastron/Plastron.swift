@@ -15,7 +15,7 @@ struct Plastron: AsyncParsableCommand {
       JournalCommand.self, KeysCommand.self, RegisterCommand.self, Refusals.self, CamerasCommand.self,
       IncidentCommand.self,
       FootageCommand.self, ErasureCommand.self,
-      CameraCommand.self, DemoCommand.self, FuzzCommand.self, BenchCommand.self,
+      CameraCommand.self, DemoCommand.self, HostileCommand.self, BenchCommand.self,
     ])
 }
 

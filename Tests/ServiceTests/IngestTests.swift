@@ -76,6 +76,20 @@ struct AdmissionTableTests {
     #expect(table.drainRefusals().contains { $0.code == "too-many-calls" && $0.camera == nil })
   }
 
+  // Handshakes that are never finished, from as many addresses as one likes: bounded in all.
+  @Test func callsWithoutProofAreBoundedInAll() throws {
+    let table = AdmissionTable(clocks: clocks)
+    let peer = try PeerAddress.loopback()
+    var admitted = 0
+    for number in 0..<Int32(AdmissionTable.maximumUnproven + 100) {
+      table.set(admission("C\(number)"))
+      if passphrase(table.decide(.init(socket: number, peer: peer, streamID: "#!::u=C\(number)"))) != nil {
+        admitted += 1
+      }
+    }
+    #expect(admitted == AdmissionTable.maximumUnproven)
+  }
+
   @Test func aFloodIsRefusedBeforeAnyKeyDerivation() throws {
     let table = AdmissionTable(clocks: clocks)
     table.set(admission("C"))

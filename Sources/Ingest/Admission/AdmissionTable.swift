@@ -62,6 +62,9 @@ package final class AdmissionTable: Sendable {
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
   static let maximumPending = 4096
+  /// Calls under way that have proved nothing yet: each holds the library's buffers, half a megabyte, until its proof or for
+  /// three seconds. A fleet of 2,000 that comes back within a minute has some tens at a time.
+  static let maximumUnproven = 256
   /// How long a proof from an address counts for the next call from there.
   static let provenFor_s: Int64 = 24 * 3600
   /// Cameras and addresses remembered as proven: a fleet's, from several addresses each.
@@ -121,7 +124,7 @@ package final class AdmissionTable: Sendable {
           RefusalEntry(
             at: wall, camera: nil, service: nil, peer: request.peer.description, code: "too-many-calls",
             sentence:
-              "Appels refusés : plus de \(Self.callsPerAddress) appels en \(RateLimiter.window_s) s depuis \(request.peer.host). Les caméras déjà connues à cette adresse passent.",
+              "Appels refusés : plus de \(Self.callsPerAddress) appels en \(RateLimiter.window_s) s depuis \(request.peer.host), ou trop d'appels sans preuve en même temps. Les caméras déjà connues à cette adresse passent.",
             proven: false))
         return .refuse
       }
@@ -171,8 +174,8 @@ package final class AdmissionTable: Sendable {
     return .exchangeKeys(passphrase: admission.passphrase, TransportDelivery(admission.reception.delivery))
   }
 
-  /// The bound of an address, which does not hold for a camera that proved itself from there lately: a storm of wrong
-  /// passphrases from behind an operator's gateway keeps nobody out who was in.
+  /// The bounds of an address and of all calls under way, which do not hold for a camera that proved itself from there
+  /// lately: a storm of wrong passphrases from behind an operator's gateway keeps nobody out who was in.
   private static func mayCall(
     _ request: AdmissionRequest, _ identifier: StreamIdentifier?, _ state: inout State, at now: MonotonicTime
   ) -> Bool {
@@ -182,6 +185,7 @@ package final class AdmissionTable: Sendable {
     {
       return true
     }
+    guard state.pending.count < maximumUnproven else { return false }
     return state.byAddress.allows(request.peer.host, limit: callsPerAddress, at: now)
   }
 
