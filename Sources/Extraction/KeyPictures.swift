@@ -46,10 +46,10 @@ package struct KeyPictures: Sendable {
     let coding: KeyPicture.Coding
     switch configuration {
     case .h264(let c):
-      sets = [c.sequenceParameterSet, c.pictureParameterSet]
+      sets = [c.sequenceParameterSet] + c.pictureParameterSets
       coding = .h264
     case .h265(let c):
-      sets = [c.videoParameterSet, c.sequenceParameterSet, c.pictureParameterSet]
+      sets = [c.videoParameterSet, c.sequenceParameterSet] + c.pictureParameterSets
       coding = .h265
     default: return nil
     }

@@ -27,7 +27,9 @@ package struct Track: Equatable, Sendable {
       let head = "hvc1.\(space)\(p[0] & 0x1F).\(String(compatibility, radix: 16)).\(tier)\(p[11])"
       return ([head] + constraints.map { String($0, radix: 16) }).joined(separator: ".")
     case .aac(let c):
-      return "mp4a.40.\(c.objectType)"
+      return "mp4a.40.\(c.replication?.objectType ?? c.objectType)"
+    case .opus:
+      return "opus"
     }
   }
 
@@ -36,7 +38,7 @@ package struct Track: Equatable, Sendable {
 
 /// The `ftyp` and `moov` boxes that start a fragmented file or stream.
 ///
-/// Specification: ISO/IEC 14496-12, 8.2 and 8.8; 14496-15 (avcC, hvcC); 14496-14 (esds).
+/// Specification: ISO/IEC 14496-12, 8.2 and 8.8; ``SampleEntry`` for how each track is coded.
 ///
 ///     ftyp
 ///     moov
@@ -100,7 +102,7 @@ package struct InitializationSegment: Sendable {
         w.u16(video ? 0 : 0x100)
         w.u16(0)
         matrix(&w)
-        let size = pictureSize(track.configuration)
+        let size = SampleEntry.pictureSize(track.configuration)
         w.u32(UInt32(size.width) << 16)
         w.u32(UInt32(size.height) << 16)
       }
@@ -133,7 +135,7 @@ package struct InitializationSegment: Sendable {
           w.box("stbl") { w in
             w.fullBox("stsd") { w in
               w.u32(1)
-              sampleEntry(&w, track.configuration)
+              SampleEntry.write(&w, track.configuration)
             }
             w.fullBox("stts") { $0.u32(0) }
             w.fullBox("stsc") { $0.u32(0) }
@@ -143,91 +145,5 @@ package struct InitializationSegment: Sendable {
         }
       }
     }
-  }
-
-  private static func pictureSize(_ configuration: TrackConfiguration) -> (width: UInt16, height: UInt16) {
-    switch configuration {
-    case .h264(let c): (UInt16(clamping: c.width), UInt16(clamping: c.height))
-    case .h265(let c): (UInt16(clamping: c.width), UInt16(clamping: c.height))
-    case .aac: (0, 0)
-    }
-  }
-
-  private static func sampleEntry(_ w: inout BoxWriter, _ configuration: TrackConfiguration) {
-    switch configuration {
-    case .h264(let c):
-      w.box("avc1") { w in
-        visualFields(&w, configuration)
-        w.box("avcC") { w in
-          w.u8(1)
-          w.append(c.sequenceParameterSet.dropFirst().prefix(3))
-          w.u8(0xFF)
-          w.u8(0xE1)
-          w.u16(UInt16(clamping: c.sequenceParameterSet.count))
-          w.append(c.sequenceParameterSet)
-          w.u8(1)
-          w.u16(UInt16(clamping: c.pictureParameterSet.count))
-          w.append(c.pictureParameterSet)
-        }
-      }
-    case .h265(let c):
-      w.box("hvc1") { w in
-        visualFields(&w, configuration)
-        w.box("hvcC") { w in
-          w.u8(1)
-          w.append(c.profileTierLevel)
-          w.u16(0xF000)
-          w.u8(0xFC)
-          w.u8(0xFC | c.chromaFormat)
-          w.u8(0xF8 | (c.bitDepthLuma - 8))
-          w.u8(0xF8 | (c.bitDepthChroma - 8))
-          w.u16(0)
-          w.u8(0x0F)
-          let arrays: [(UInt8, [UInt8])] = [
-            (32, c.videoParameterSet), (33, c.sequenceParameterSet), (34, c.pictureParameterSet),
-          ]
-          w.u8(UInt8(arrays.count))
-          for (type, unit) in arrays {
-            w.u8(0x80 | type)
-            w.u16(1)
-            w.u16(UInt16(clamping: unit.count))
-            w.append(unit)
-          }
-        }
-      }
-    case .aac(let c):
-      w.box("mp4a") { w in
-        w.zeros(6)
-        w.u16(1)
-        w.zeros(8)
-        w.u16(UInt16(c.channels))
-        w.u16(16)
-        w.zeros(4)
-        w.u32(UInt32(c.samplingRate_hz & 0xFFFF) << 16)
-        w.fullBox("esds") { w in
-          w.append([0x03, 25, 0, 0, 0, 0x04, 17, 0x40, 0x15, 0, 0, 0])
-          w.zeros(8)
-          w.append([0x05, 2])
-          w.append(c.audioSpecificConfig)
-          w.append([0x06, 1, 2])
-        }
-      }
-    }
-  }
-
-  private static func visualFields(_ w: inout BoxWriter, _ configuration: TrackConfiguration) {
-    let size = pictureSize(configuration)
-    w.zeros(6)
-    w.u16(1)
-    w.zeros(16)
-    w.u16(size.width)
-    w.u16(size.height)
-    w.u32(0x48_0000)
-    w.u32(0x48_0000)
-    w.u32(0)
-    w.u16(1)
-    w.zeros(32)
-    w.u16(0x18)
-    w.u16(0xFFFF)
   }
 }

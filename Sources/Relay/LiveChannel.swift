@@ -23,6 +23,8 @@ package final class LiveChannel: Sendable {
     var continuation: AsyncStream<RelayItem>.Continuation
     /// Waits for a picture that can be decoded alone.
     var needsStart: Bool
+    /// The last initialization found no room: nothing after it can be read without it.
+    var needsInitialization = false
   }
 
   private struct State {
@@ -54,19 +56,26 @@ package final class LiveChannel: Sendable {
   /// Fragments not sent to viewers who were too slow.
   package var skippedFragments: Int { state.withLock { $0.skipped } }
   package var damage: [String: Int] { state.withLock { $0.pipeline.damage } }
+  /// How far the camera's clock is from the server's, if the camera tells it.
+  package var clock: CameraClock? { state.withLock { $0.pipeline.clock } }
 
-  /// Takes the next bytes of the camera.
-  package func push(_ bytes: [UInt8]) {
+  /// Damage since the last summary, at most once a second; `now_ms` on a clock that does not go back.
+  package func damageSummary(now_ms: Int64) -> [String: Int]? {
+    state.withLock { $0.pipeline.damageSummary(now_ms: now_ms) }
+  }
+
+  /// Takes the next bytes of the camera; `arrival_us` in microseconds since 1970 UTC.
+  package func push(_ bytes: [UInt8], arrival_us: Int64? = nil) {
     state.withLock { state in
       guard !state.ended else { return }
-      for output in state.pipeline.push(bytes) {
+      for output in state.pipeline.push(bytes, arrival_us: arrival_us) {
         switch output {
         case .initialization(let bytes, let mimeType):
           let item = RelayItem.initialization(bytes: bytes, mimeType: mimeType)
           state.initialization = item
           Self.clearGroup(&state)
           for id in state.viewers.keys {
-            _ = state.viewers[id]?.continuation.yield(item)
+            Self.initialize(id, item, &state)
             state.viewers[id]?.needsStart = true
           }
         case .fragment(let bytes, let starts):
@@ -133,10 +142,24 @@ package final class LiveChannel: Sendable {
     state.groupIsWhole = false
   }
 
+  private static func initialize(_ id: UInt64, _ item: RelayItem, _ state: inout State) {
+    guard let viewer = state.viewers[id] else { return }
+    if case .enqueued = viewer.continuation.yield(item) {
+      state.viewers[id]?.needsInitialization = false
+    } else {
+      state.viewers[id]?.needsInitialization = true
+    }
+  }
+
   private static func send(_ bytes: [UInt8], starts: Bool, _ state: inout State) {
     for id in state.viewers.keys {
       guard let viewer = state.viewers[id] else { continue }
       if viewer.needsStart, !starts {
+        state.skipped += 1
+        continue
+      }
+      if viewer.needsInitialization, let item = state.initialization { initialize(id, item, &state) }
+      guard state.viewers[id]?.needsInitialization == false else {
         state.skipped += 1
         continue
       }

@@ -1,22 +1,46 @@
 package import FragmentedMP4
-internal import TransportStream
+package import TransportStream
 
 /// From ordered transport stream bytes to fragments, for one live camera. Pure.
+///
+/// Positions and private data end here: nothing of them reaches relay memory (LIVE-8). Of metadata only the offset
+/// of the camera's clock is kept.
 package struct LivePipeline: Sendable {
   private var demuxer = Demuxer()
   private var muxer: FragmentMuxer
-  /// Damage seen, by name.
-  package private(set) var damage: [String: Int] = [:]
+  private var tally = DamageTally()
+  /// The last reading of the camera's clock; nil while it has not told it.
+  // MET-3: the camera's clock comes from KLV or the pictures, and is only reported, never used.
+  package private(set) var clock: CameraClock?
 
   /// - Parameter keepsSound: the regime's switch; otherwise sound is dropped here, before any relay memory (LIVE-8).
   package init(keepsSound: Bool) { muxer = FragmentMuxer(cut: .everyPicture, keepsSound: keepsSound) }
 
-  package mutating func push(_ bytes: [UInt8]) -> [MuxerOutput] {
+  /// Damage seen, by name.
+  package var damage: [String: Int] { tally.total }
+
+  /// - Parameter arrival_us: when these bytes arrived, by the server's clock, in microseconds since 1970 UTC.
+  package mutating func push(_ bytes: [UInt8], arrival_us: Int64? = nil) -> [MuxerOutput] {
     var output: [MuxerOutput] = []
     for event in demuxer.push(bytes) {
-      if case .damage(let found) = event { damage[found.name, default: 0] += 1 }
-      output += muxer.push(event)
+      switch event {
+      case .damage(let found): tally.count(found)
+      case .cameraTime(let time):
+        if let arrival_us { clock = CameraClock(source: time.source, offset_us: arrival_us &- time.microseconds) }
+      case .metadata: break
+      case .program, .configured, .accessUnit: output += muxer.push(event)
+      }
     }
     return output
   }
+
+  /// Damage since the last summary, at most once a second.
+  package mutating func damageSummary(now_ms: Int64) -> [String: Int]? { tally.summary(now_ms: now_ms) }
+}
+
+/// How far a camera's clock is from the server's.
+package struct CameraClock: Equatable, Sendable {
+  package var source: CameraTime.Source
+  /// Arrival less the camera's time: positive where its clock is late; the way through encoder and link included.
+  package var offset_us: Int64
 }

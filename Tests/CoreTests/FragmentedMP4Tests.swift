@@ -72,7 +72,7 @@ struct FragmentMuxerTests {
   @Test func goesOnWhereTheCamerasClockJumps() {
     var muxer = FragmentMuxer(cut: .everyPicture, keepsSound: false)
     let configuration = TrackConfiguration.h264(
-      H264Configuration(sequenceParameterSet: [0x67, 66, 0, 30], pictureParameterSet: [0x68], width: 16, height: 16))
+      H264Configuration(sequenceParameterSet: [0x67, 66, 0, 30], pictureParameterSets: [[0x68]], width: 16, height: 16))
     _ = muxer.push(.configured(pid: 1, configuration))
     var times: [Int64] = []
     for stamp: Int64 in [0, 3600, 7200, 9_000_000_000, 9_000_003_600, 100, 3700] {

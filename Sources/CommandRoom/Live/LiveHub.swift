@@ -1,4 +1,5 @@
 internal import Doctrine
+internal import Foundation
 internal import Logging
 internal import Relay
 internal import Seams
@@ -67,11 +68,23 @@ actor LiveHub {
     for recording in channels.keys where !live.contains(recording) { end(recording) }
   }
 
+  /// Says what is damaged, at most once a second and camera.
+  private static func report(_ recording: RecordingID, _ channel: LiveChannel, _ age: Duration, _ logger: Logger) {
+    let now_ms = age.components.seconds * 1000 + age.components.attoseconds / 1_000_000_000_000_000
+    guard let damage = channel.damageSummary(now_ms: now_ms) else { return }
+    logger.notice("live damaged", metadata: ["recording": "\(recording.rawValue)", "damage": "\(damage)"])
+  }
+
   private func end(_ recording: RecordingID) {
     if let channel = channels.removeValue(forKey: recording) {
       channel.end()
       logger.info(
-        "live closed", metadata: ["damage": "\(channel.damage)", "skipped": "\(channel.skippedFragments)"])
+        "live closed",
+        metadata: [
+          "damage": "\(channel.damage)", "skipped": "\(channel.skippedFragments)",
+          // MET-3: reported, never used to re-time anything.
+          "camera_clock": "\(channel.clock.map { "\($0.offset_us / 1000) ms" } ?? "unknown")",
+        ])
     }
     feeds.removeValue(forKey: recording)?.cancel()
   }
@@ -79,9 +92,13 @@ actor LiveHub {
   /// Reads from the ingest until the channel is gone; a camera that reconnects, or an ingest that restarts,
   /// goes on in the same channel.
   private func feed(_ recording: RecordingID, _ channel: LiveChannel) async {
+    let start = ContinuousClock.now
     while !Task.isCancelled {
       do {
-        try await client.stream("/live/\(recording.rawValue)") { channel.push($0) }
+        try await client.stream("/live/\(recording.rawValue)") { [logger] bytes in
+          channel.push(bytes, arrival_us: Int64(Date().timeIntervalSince1970 * 1_000_000))
+          Self.report(recording, channel, start.duration(to: .now), logger)
+        }
       } catch {
         logger.debug("live feed away", metadata: ["error": "\(error)"])
       }

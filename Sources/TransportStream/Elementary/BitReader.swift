@@ -8,7 +8,7 @@ struct BitReader {
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   mutating func bit() -> UInt32? {
-    guard position < bytes.count * 8 else { return nil }
+    guard position >= 0, position < bytes.count * 8 else { return nil }
     defer { position += 1 }
     return UInt32(bytes[position >> 3] >> UInt8(7 - position & 7) & 1)
   }
@@ -24,6 +24,12 @@ struct BitReader {
   }
 
   mutating func skip(_ count: Int) { position += count }
+
+  /// Bits left; negative where more was skipped than there was.
+  var remaining: Int { bytes.count * 8 - position }
+
+  /// Bits read or skipped so far.
+  var offset: Int { position }
 
   mutating func unsignedExpGolomb() -> UInt32? {
     var zeros = 0
@@ -41,51 +47,5 @@ struct BitReader {
     guard let code = unsignedExpGolomb() else { return nil }
     let magnitude = Int64(code + 1) / 2
     return Int32(truncatingIfNeeded: code & 1 == 1 ? magnitude : -magnitude)
-  }
-}
-
-/// Network abstraction layer units of an Annex B byte stream.
-enum ByteStream {
-  /// The units between start codes (00 00 01), without trailing zero bytes. ITU-T H.264, Annex B.
-  static func units(_ data: [UInt8]) -> [ArraySlice<UInt8>] {
-    var result: [ArraySlice<UInt8>] = []
-    var start: Int?
-    var index = 0
-    let count = data.count
-    while index + 2 < count {
-      if data[index + 2] > 1 {
-        index += 3
-      } else if data[index] == 0, data[index + 1] == 0, data[index + 2] == 1 {
-        if let begin = start { append(data[begin..<index], to: &result) }
-        start = index + 3
-        index += 3
-      } else {
-        index += 1
-      }
-    }
-    if let begin = start { append(data[begin..<count], to: &result) }
-    return result
-  }
-
-  private static func append(_ slice: ArraySlice<UInt8>, to result: inout [ArraySlice<UInt8>]) {
-    var unit = slice
-    while unit.last == 0 { unit.removeLast() }
-    if !unit.isEmpty { result.append(unit) }
-  }
-
-  /// Removes the emulation prevention bytes (00 00 03) of a unit. ITU-T H.264, 7.4.1.
-  static func rawPayload(_ unit: ArraySlice<UInt8>) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(unit.count)
-    var zeros = 0
-    for byte in unit {
-      if zeros >= 2, byte == 3 {
-        zeros = 0
-        continue
-      }
-      zeros = byte == 0 ? zeros + 1 : 0
-      result.append(byte)
-    }
-    return result
   }
 }

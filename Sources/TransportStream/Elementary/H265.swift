@@ -4,7 +4,8 @@
 package struct H265Configuration: Equatable, Sendable {
   package var videoParameterSet: [UInt8]
   package var sequenceParameterSet: [UInt8]
-  package var pictureParameterSet: [UInt8]
+  /// All that refer to the sequence parameter set, in the order of their ids; at least one.
+  package var pictureParameterSets: [[UInt8]]
   package var width: Int
   package var height: Int
   /// The 12 bytes of general_profile_space ... general_level_idc, as an `hvcC` box repeats them.
@@ -13,14 +14,18 @@ package struct H265Configuration: Equatable, Sendable {
   package var bitDepthLuma: UInt8
   package var bitDepthChroma: UInt8
 
+  static let unitSlices: ClosedRange<UInt8> = 0...31
   static let unitsIRAP: ClosedRange<UInt8> = 16...21
   static let unitVPS: UInt8 = 32
   static let unitSPS: UInt8 = 33
   static let unitPPS: UInt8 = 34
   static let unitAUD: UInt8 = 35
   static let unitFiller: UInt8 = 38
+  static let unitPrefixSEI: UInt8 = 39
 
-  struct SequenceFacts: Equatable {
+  struct SequenceFacts: Equatable, Sendable {
+    /// 0 to 15.
+    var id: UInt8
     var width: Int
     var height: Int
     var profileTierLevel: [UInt8]
@@ -48,7 +53,7 @@ package struct H265Configuration: Equatable, Sendable {
       if profilePresent[layer] { r.skip(88) }
       if levelPresent[layer] { r.skip(8) }
     }
-    guard r.unsignedExpGolomb() != nil, let chroma = r.unsignedExpGolomb(), chroma <= 3 else { return nil }
+    guard let id = r.unsignedExpGolomb(), id <= 15, let chroma = r.unsignedExpGolomb(), chroma <= 3 else { return nil }
     if chroma == 3 { r.skip(1) }
     guard var width = r.unsignedExpGolomb().map(Int.init), var height = r.unsignedExpGolomb().map(Int.init),
       let window = r.bit()
@@ -65,7 +70,7 @@ package struct H265Configuration: Equatable, Sendable {
       (1...H264Configuration.maximumDimension).contains(height)
     else { return nil }
     return SequenceFacts(
-      width: width, height: height, profileTierLevel: Array(raw[1..<13]), chromaFormat: UInt8(chroma),
+      id: UInt8(id), width: width, height: height, profileTierLevel: Array(raw[1..<13]), chromaFormat: UInt8(chroma),
       bitDepthLuma: UInt8(luma) + 8, bitDepthChroma: UInt8(chromaDepth) + 8)
   }
 }

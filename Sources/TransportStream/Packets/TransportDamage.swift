@@ -11,12 +11,22 @@ package struct TransportDamage: Error, Equatable, Sendable, CustomStringConverti
     case sectionTooLong(length: Int, limit: Int)
     case sectionChecksum(tableID: UInt8)
     case sectionMalformed(tableID: UInt8)
+    case tooManyPrograms(count: Int, limit: Int)
     case tooManyStreams(count: Int, limit: Int)
     case packetizedStreamMalformed(pid: UInt16)
     case accessUnitTooLarge(pid: UInt16, limit_bytes: Int)
     case accessUnitTruncated(pid: UInt16)
+    case tooManyUnits(pid: UInt16, limit: Int)
     case parameterSetMalformed(pid: UInt16)
+    case parameterSetMissing(pid: UInt16)
+    case soundMalformed(pid: UInt16)
+    case metadataMalformed(pid: UInt16)
+    case metadataChecksum(pid: UInt16)
     case timestampJump(pid: UInt16, delta_90k: Int64)
+    case timestampStill(pid: UInt16)
+    case timestampOrder(pid: UInt16, delta_90k: Int64)
+    case timestampMissing(pid: UInt16)
+    case streamSilent(pid: UInt16)
     case unsupportedStreamType(UInt8)
   }
 
@@ -41,12 +51,22 @@ package struct TransportDamage: Error, Equatable, Sendable, CustomStringConverti
     case .sectionTooLong: "section-too-long"
     case .sectionChecksum: "section-checksum"
     case .sectionMalformed: "section-malformed"
+    case .tooManyPrograms: "too-many-programs"
     case .tooManyStreams: "too-many-streams"
     case .packetizedStreamMalformed: "pes-malformed"
     case .accessUnitTooLarge: "access-unit-too-large"
     case .accessUnitTruncated: "access-unit-truncated"
+    case .tooManyUnits: "too-many-units"
     case .parameterSetMalformed: "parameter-set-malformed"
+    case .parameterSetMissing: "parameter-set-missing"
+    case .soundMalformed: "sound-malformed"
+    case .metadataMalformed: "metadata-malformed"
+    case .metadataChecksum: "metadata-checksum"
     case .timestampJump: "timestamp-jump"
+    case .timestampStill: "timestamp-still"
+    case .timestampOrder: "timestamp-order"
+    case .timestampMissing: "timestamp-missing"
+    case .streamSilent: "stream-silent"
     case .unsupportedStreamType: "unsupported-stream-type"
     }
   }

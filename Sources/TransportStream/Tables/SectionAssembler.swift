@@ -1,4 +1,7 @@
-/// Gathers one PSI section of one PID from transport packet payloads and checks its CRC.
+/// Gathers the PSI sections of one PID from transport packet payloads and checks their CRC.
+///
+/// A packet may end one section and start others; a section whose packet was lost is dropped. Never holds more
+/// than one section and one packet.
 ///
 /// Specification: ISO/IEC 13818-1, 2.4.4 (program specific information) and Annex A (CRC).
 ///
@@ -8,62 +11,63 @@ package struct SectionAssembler: Sendable {
   package static let maximumSectionLength = 1021
 
   private var buffer: [UInt8] = []
-  private var wanted: Int?
+  private var active = false
 
   package init() {}
 
-  /// Takes the payload of one packet; returns a complete section without its CRC, or nil while there is none.
-  package mutating func push(_ payload: ArraySlice<UInt8>, unitStart: Bool) throws(TransportDamage) -> [UInt8]? {
+  /// Takes the payload of one packet; calls `found` for each section it completes, without its CRC, or its damage.
+  mutating func push(
+    _ payload: ArraySlice<UInt8>, unitStart: Bool, _ found: (Result<[UInt8], TransportDamage>) -> Void
+  ) {
     var rest = payload
     if unitStart {
-      guard let pointer = rest.popFirst() else { return nil }
+      guard let pointer = rest.popFirst() else { return }
       guard Int(pointer) <= rest.count else {
-        reset()
-        throw TransportDamage(.sectionMalformed(tableID: 0xFF), offset: 0)
+        abandon()
+        return found(.failure(TransportDamage(.sectionMalformed(tableID: 0xFF), offset: 0)))
       }
-      reset()
+      if active {
+        buffer.append(contentsOf: rest.prefix(Int(pointer)))
+        take(found)
+      }
+      abandon()
+      active = true
       rest = rest.dropFirst(Int(pointer))
-      wanted = 0
     }
-    guard wanted != nil else { return nil }
+    guard active else { return }
     buffer.append(contentsOf: rest)
-    guard buffer.count >= 3 else { return nil }
-    if buffer[0] == 0xFF {
-      reset()
-      return nil
-    }
-    let length = Int(buffer[1] & 0x0F) << 8 | Int(buffer[2])
-    guard length <= Self.maximumSectionLength else {
-      reset()
-      throw TransportDamage(.sectionTooLong(length: length, limit: Self.maximumSectionLength), offset: 1)
-    }
-    guard buffer.count >= 3 + length else { return nil }
-    let section = Array(buffer[0..<(3 + length)])
-    reset()
-    guard length >= 9 else { throw TransportDamage(.sectionMalformed(tableID: section[0]), offset: 1) }
-    guard CRC32.mpeg(section) == 0 else {
-      throw TransportDamage(.sectionChecksum(tableID: section[0]), offset: 3 + length - 4)
-    }
-    return Array(section.dropLast(4))
+    take(found)
   }
 
-  private mutating func reset() {
+  /// Drops what was gathered: a packet of this PID is missing.
+  mutating func abandon() {
     buffer.removeAll(keepingCapacity: true)
-    wanted = nil
-  }
-}
-
-/// CRC-32/MPEG-2: polynomial 0x04C11DB7, initial value all ones, not reflected; zero over data and its CRC.
-package enum CRC32 {
-  private static let table: [UInt32] = (0..<256).map { index in
-    var value = UInt32(index) << 24
-    for _ in 0..<8 { value = value & 0x8000_0000 != 0 ? (value << 1) ^ 0x04C1_1DB7 : value << 1 }
-    return value
+    active = false
   }
 
-  package static func mpeg(_ bytes: some Sequence<UInt8>) -> UInt32 {
-    var crc: UInt32 = 0xFFFF_FFFF
-    for byte in bytes { crc = (crc << 8) ^ table[Int(UInt8(truncatingIfNeeded: crc >> 24) ^ byte)] }
-    return crc
+  private mutating func take(_ found: (Result<[UInt8], TransportDamage>) -> Void) {
+    var start = 0
+    while active, buffer.count - start >= 3 {
+      // Stuffing up to the end of the packet.
+      guard buffer[start] != 0xFF else { return abandon() }
+      let length = Int(buffer[start + 1] & 0x0F) << 8 | Int(buffer[start + 2])
+      guard length <= Self.maximumSectionLength else {
+        abandon()
+        return found(
+          .failure(TransportDamage(.sectionTooLong(length: length, limit: Self.maximumSectionLength), offset: 1)))
+      }
+      guard buffer.count - start >= 3 + length else { break }
+      let section = buffer[start..<(start + 3 + length)]
+      start += 3 + length
+      let table = section.first ?? 0xFF
+      if length < 9 {
+        found(.failure(TransportDamage(.sectionMalformed(tableID: table), offset: 1)))
+      } else if CRC32.mpeg(section) != 0 {
+        found(.failure(TransportDamage(.sectionChecksum(tableID: table), offset: length - 1)))
+      } else {
+        found(.success(Array(section.dropLast(4))))
+      }
+    }
+    buffer.removeFirst(start)
   }
 }

@@ -1,44 +1,3 @@
-/// The header of one PES packet.
-///
-/// Specification: ISO/IEC 13818-1, 2.4.3.6.
-///
-///     | 00 00 01 | stream_id | PES_packet_length (16) | 10.. | PTS_DTS_flags.. | header_length | PTS | DTS | data
-struct PacketizedElementaryHeader: Equatable, Sendable {
-  var presentation: UInt64?
-  var decoding: UInt64?
-  /// Offset of the first byte of the elementary stream.
-  var dataStart: Int
-  /// Length of the elementary stream data; nil where the packet says 0, "until the next start".
-  var dataLength: Int?
-
-  /// Returns nil while too few bytes are there to tell.
-  init?(_ bytes: ArraySlice<UInt8>, pid: UInt16) throws(TransportDamage) {
-    let s = bytes.startIndex
-    guard bytes.count >= 9 else { return nil }
-    guard bytes[s] == 0, bytes[s + 1] == 0, bytes[s + 2] == 1, bytes[s + 6] & 0xC0 == 0x80 else {
-      throw TransportDamage(.packetizedStreamMalformed(pid: pid), offset: 0)
-    }
-    let length = Int(bytes[s + 4]) << 8 | Int(bytes[s + 5])
-    let flags = bytes[s + 7] >> 6
-    let headerLength = Int(bytes[s + 8])
-    guard bytes.count >= 9 + headerLength else { return nil }
-    guard length == 0 || length >= 3 + headerLength else {
-      throw TransportDamage(.packetizedStreamMalformed(pid: pid), offset: 4)
-    }
-    if flags & 0b10 != 0, headerLength >= 5 { presentation = Self.timestamp(bytes, at: s + 9) }
-    if flags == 0b11, headerLength >= 10 { decoding = Self.timestamp(bytes, at: s + 14) }
-    dataStart = 9 + headerLength
-    dataLength = length == 0 ? nil : length - 3 - headerLength
-  }
-
-  private static func timestamp(_ bytes: ArraySlice<UInt8>, at i: Int) -> UInt64 {
-    let high = UInt64(bytes[i] >> 1 & 0x07) << 30
-    let middle = UInt64(bytes[i + 1]) << 22 | UInt64(bytes[i + 2] >> 1) << 15
-    let low = UInt64(bytes[i + 3]) << 7 | UInt64(bytes[i + 4] >> 1)
-    return high | middle | low
-  }
-}
-
 /// One complete PES packet of one PID.
 struct ElementaryUnit: Equatable, Sendable {
   var presentation: UInt64?
@@ -55,8 +14,12 @@ struct ElementaryUnit: Equatable, Sendable {
 struct ElementaryAssembler: Sendable {
   /// A 4K key frame stays under 4 MiB; a unit longer than this is an attack or a fault.
   static let maximumUnit_bytes = 8 << 20
+  /// Sound and metadata declare their length in 16 bits; with its header a unit is just over 64 KiB.
+  static let maximumSmallUnit_bytes = 66_000
 
   let pid: UInt16
+  /// ``maximumUnit_bytes`` or ``maximumSmallUnit_bytes``: what is longer is damage and dropped.
+  let limit_bytes: Int
   private var buffer: [UInt8] = []
   private var header: PacketizedElementaryHeader?
   private var active = false
@@ -66,7 +29,10 @@ struct ElementaryAssembler: Sendable {
   /// This sender has ended a unit with a stuffed packet, so one that does not end so was cut off.
   private var stuffsEnds = false
 
-  init(pid: UInt16) { self.pid = pid }
+  init(pid: UInt16, limit_bytes: Int = ElementaryAssembler.maximumUnit_bytes) {
+    self.pid = pid
+    self.limit_bytes = limit_bytes
+  }
 
   mutating func push(
     _ payload: ArraySlice<UInt8>, unitStart: Bool, randomAccess flag: Bool, stuffing_bytes: Int
@@ -86,9 +52,9 @@ struct ElementaryAssembler: Sendable {
       }
       return finished
     }
-    guard buffer.count + payload.count <= Self.maximumUnit_bytes else {
+    guard buffer.count + payload.count <= limit_bytes else {
       abandon()
-      throw TransportDamage(.accessUnitTooLarge(pid: pid, limit_bytes: Self.maximumUnit_bytes), offset: 0)
+      throw TransportDamage(.accessUnitTooLarge(pid: pid, limit_bytes: limit_bytes), offset: 0)
     }
     buffer.append(contentsOf: payload)
     if header == nil {

@@ -1,0 +1,14 @@
+/// CRC-32/MPEG-2: polynomial 0x04C11DB7, initial value all ones, not reflected; zero over data and its CRC.
+package enum CRC32 {
+  private static let table: [UInt32] = (0..<256).map { index in
+    var value = UInt32(index) << 24
+    for _ in 0..<8 { value = value & 0x8000_0000 != 0 ? (value << 1) ^ 0x04C1_1DB7 : value << 1 }
+    return value
+  }
+
+  package static func mpeg(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    var crc: UInt32 = 0xFFFF_FFFF
+    for byte in bytes { crc = (crc << 8) ^ table[Int(UInt8(truncatingIfNeeded: crc >> 24) ^ byte)] }
+    return crc
+  }
+}
