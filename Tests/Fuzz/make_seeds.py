@@ -72,6 +72,14 @@ def footage():
     return file
 
 
+def metadata():
+    """One set of MISB ST 0601: time, latitude, longitude, height, checksum."""
+    items = bytes([2, 8]) + struct.pack(">Q", 1_790_000_000_000_000) + bytes([13, 4]) + struct.pack(">i", 1 << 29)
+    items += bytes([14, 4]) + struct.pack(">i", 1 << 26) + bytes([15, 2, 0x10, 0, 1, 2])
+    whole = bytes.fromhex("060e2b34020b01010e01030101000000") + bytes([len(items) + 2]) + items
+    return whole + struct.pack(">H", sum(byte << (8 if at % 2 == 0 else 0) for at, byte in enumerate(whole)) & 0xFFFF)
+
+
 def main():
     baseline = (FIXTURES / "h264-baseline.ts").read_bytes()
     sound = (FIXTURES / "h264-bframes-aac.ts").read_bytes()
@@ -91,6 +99,13 @@ def main():
         if unit[0] >> 1 & 0x3F in (32, 33, 34):
             write("parameter-sets", f"h265-{unit[0] >> 1 & 0x3F}", unit)
     write("parameter-sets", "adts", stream(sound, 0x101)[:900])
+    # The first byte of a sound input chooses the framing, of a metadata input the carriage.
+    write("sound", "adts", b"\0" + stream(sound, 0x101)[:900])
+    write("sound", "latm", b"\1" + bytes([0x56, 0xE0, 8, 0x20, 0, 0x11, 0x90, 0, 2, 0, 0]))
+    write("sound", "opus", b"\2" + bytes([0x7F, 0xE0, 4, 0xFC, 1, 2, 3]))
+    cell = metadata()
+    write("metadata", "asynchronous", b"\0" + cell)
+    write("metadata", "synchronous", b"\1" + bytes([0, 0, 0xDF]) + struct.pack(">H", len(cell)) + cell)
     write("footage", "whole.plm-seed", footage())
     write("footage", "torn.plm-seed", footage()[:-40])
 

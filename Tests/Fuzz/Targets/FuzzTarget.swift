@@ -8,6 +8,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case parameterSets = "parameter-sets"
   case streamIdentifier = "stream-identifier"
   case footage
+  case metadata
+  case sound
 
   /// Runs the parser over `input`.
   ///
@@ -19,6 +21,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case .parameterSets: try ParameterSetsTarget.run(input)
     case .streamIdentifier: try StreamIdentifierTarget.run(input)
     case .footage: try FootageTarget.run(input)
+    case .metadata: try MetadataTarget.run(input)
+    case .sound: try SoundTarget.run(input)
     }
   }
 }
