@@ -86,7 +86,6 @@ struct LivePipelineTests {
       return
     }
     #expect(!pipeline.push([UInt8](clip), arrival_us: 1_224_807_209_913_000 + 2_500_000).isEmpty)
-    #expect(pipeline.clock?.source == .metadata)
     #expect(pipeline.clock?.offset_us == 2_500_000)
     #expect(pipeline.damage == [:])
   }
