@@ -118,7 +118,7 @@ struct ReordererTests {
           into: &assembler)
       }
       reorderer.timePassed(now: now, into: &assembler)
-      relay += assembler.takeLive()
+      relay += assembler.takeLive(at: now)
     }
     reorderer.finish(now: MonotonicTime(microseconds: 9_000_000), into: &assembler)
     assembler.close()

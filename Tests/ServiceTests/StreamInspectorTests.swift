@@ -176,3 +176,46 @@ struct SplitMix: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 }
+
+struct LivePieceTests {
+  private func at(_ ms: Int64) -> MonotonicTime { MonotonicTime(microseconds: ms * 1000) }
+
+  @Test func aPieceWaitsForTheEndOfAPictureAndNoLonger() {
+    var piece = LivePiece()
+    func append(_ ends: Bool, _ ms: Int64) {
+      [UInt8](repeating: 1, count: 1316).withUnsafeBytes { piece.append($0, endsUnit: ends, at: at(ms)) }
+    }
+    append(false, 0)
+    append(false, 5)
+    let middle = piece.take(at: at(5))
+    #expect(middle.isEmpty)
+    append(true, 10)
+    let whole = piece.take(at: at(10))
+    #expect(whole.count == 3 * 1316)
+    append(false, 15)
+    let soon = piece.take(at: at(34))
+    #expect(soon.isEmpty)
+    let late = piece.take(at: at(35))
+    #expect(late.count == 1316)
+    for _ in 0..<50 { append(false, 40) }
+    let large = piece.take(at: at(40))
+    #expect(large.count == 50 * 1316)
+  }
+
+  @Test func theInspectorKnowsWhatMayEndAUnit() {
+    var inspector = StreamInspector()
+    var content = ChunkContent(kind: .media, epoch: 1, firstArrival_us: 0, lastArrival_us: 0, plaintext: [])
+    func ends(_ bytes: [UInt8]) -> Bool {
+      bytes.withUnsafeBytes {
+        inspector.inspect($0, at: 0, arrival: UTCTime(microseconds: 0), isInOrder: true, into: &content)
+      }
+      return inspector.lastEndsUnit
+    }
+    let plain = ends(packet(0) + packet(1))
+    let stuffed = ends(packet(2) + packet(3, mayJump: true))
+    var start = packet(4)
+    start[1] |= 0x40
+    let begins = ends(start)
+    #expect(!plain && stuffed && begins)
+  }
+}

@@ -325,8 +325,6 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
   case noSpace = "no-space"
   /// The camera's encoder left something out: nothing was lost on the way.
   case encoder = "encoder"
-  /// The server held too much for this camera and let some of it go.
-  case overflow = "overflow"
 
   package var sentence: String {
     switch self {
@@ -337,7 +335,6 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
     case .lostInTransport: "perdu par le transport"
     case .noSpace: "plus de place sur le disque"
     case .encoder: "discontinuité de l'encodeur de la caméra"
-    case .overflow: "trop de données en attente sur le serveur"
     }
   }
 }

@@ -37,7 +37,7 @@ struct ChunkAssembler: Sendable {
   private(set) var inspector = StreamInspector()
   /// Ordered bytes for the live feed; gathered only while `tapsLive`.
   var tapsLive = false
-  private var live: [UInt8] = []
+  private var live = LivePiece()
 
   init(epoch: UInt32) { self.epoch = epoch }
 
@@ -52,7 +52,7 @@ struct ChunkAssembler: Sendable {
       current = begin(.media, sequence, arrival, now)
     }
     current?.take(bytes, sequence, arrival, &inspector, isInOrder: true)
-    if isForRelay { tap(bytes) }
+    if isForRelay, tapsLive { live.append(bytes, endsUnit: inspector.lastEndsUnit, at: now) }
   }
 
   mutating func appendLate(sequence: UInt64, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime) {
@@ -66,8 +66,8 @@ struct ChunkAssembler: Sendable {
   }
 
   /// Bytes for the relay alone: the recorder still waits for what is before them.
-  mutating func tap(_ bytes: UnsafeRawBufferPointer) {
-    if tapsLive { live.append(contentsOf: bytes) }
+  mutating func tap(_ bytes: UnsafeRawBufferPointer, at now: MonotonicTime) {
+    if tapsLive { live.append(bytes, endsUnit: true, at: now) }
   }
 
   /// Packets are missing before the next one.
@@ -91,11 +91,8 @@ struct ChunkAssembler: Sendable {
     return finished
   }
 
-  mutating func takeLive() -> [UInt8] {
-    if live.isEmpty { return [] }
-    defer { live = [] }
-    return live
-  }
+  /// The live bytes, once a picture may be whole in them or they have waited long enough; empty before.
+  mutating func takeLive(at now: MonotonicTime) -> [UInt8] { live.take(at: now) }
 
   /// What the camera's encoder left out, once it is known how much.
   mutating func takeOmission(at time: UTCTime, isOver: Bool = false) -> StreamInspector.Omission? {

@@ -235,7 +235,7 @@ struct Reorderer: Sendable {
           guard now.since(packet.since) >= relayBudget_us else { return }
           relaySkips += 1
         }
-        packet.bytes.withUnsafeBytes { assembler.tap($0) }
+        packet.bytes.withUnsafeBytes { assembler.tap($0, at: now) }
         end = cursor + 1
         relayNext = end
       }

@@ -33,6 +33,8 @@ struct StreamInspector: Sendable {
   /// Messages that are not whole transport stream packets.
   private(set) var foreign: Int64 = 0
   private(set) var discontinuities: Int64 = 0
+  /// Whether the last message may have ended a picture or a frame of sound: a packet with an adaptation field, or a start.
+  private(set) var lastEndsUnit = true
 
   /// Packets are missing before the next one: counters that jump there say nothing of the encoder.
   mutating func holeCame() {
@@ -47,16 +49,20 @@ struct StreamInspector: Sendable {
   ) {
     guard bytes.count % Self.packet_bytes == 0 else {
       foreign += 1
+      lastEndsUnit = true
       return
     }
     var start = 0
+    lastEndsUnit = false
     while start < bytes.count {
       guard bytes[start] == 0x47 else {
         foreign += 1
+        lastEndsUnit = true
         return
       }
       let pid = Int(bytes[start + 1] & 0x1F) << 8 | Int(bytes[start + 2])
       let control = bytes[start + 3]
+      if control & 0x20 != 0 || bytes[start + 1] & 0x40 != 0 { lastEndsUnit = true }
       var mayJump = false
       if control & 0x20 != 0, bytes[start + 4] > 0 {
         let flags = bytes[start + 5]

@@ -123,7 +123,7 @@ extension ShardCore {
           at: common.clocks.wall(), camera: connection.camera.rawValue, service: recording.service,
           peer: connection.peer, code: "too-fast",
           sentence:
-            "Connexion terminée : la caméra envoie plus vite que son débit maximal, depuis plus de \(RateBound.grace_s) s. Réduisez le débit de son encodeur, ou relevez sa limite (plastron camera set --max-rate).",
+            "Connexion terminée : la caméra envoie plus vite que son débit maximal, depuis plus de \(RateBound.grace_s) s. Réduisez le débit de son encodeur, ou relevez sa limite (plastron admin reception --rate).",
           proven: true)))
   }
 
@@ -146,7 +146,7 @@ extension ShardCore {
     let state = connection.state
     if state.connection === connection { state.connection = nil }
     connection.intake.finish(at: now)
-    handOver(connection)
+    handOver(connection, at: now)
     guard let recording = state.recording else { return }
     recording.damage += connection.intake.assembler.inspector.foreign
     writeGaps(of: connection, in: recording, now: now, isOver: true)

@@ -39,16 +39,16 @@ extension ShardCore {
   }
 
   /// Hands finished chunks to the writer and live bytes to the feed.
-  func handOver(_ connection: Connection) {
+  func handOver(_ connection: Connection, at now: MonotonicTime) {
     guard let recording = connection.state.recording else {
       _ = connection.intake.assembler.takeFinished()
-      _ = connection.intake.assembler.takeLive()
+      _ = connection.intake.assembler.takeLive(at: now)
       return
     }
     for chunk in connection.intake.assembler.takeFinished() {
       submit(.append(part: recording.current.part.rawValue, chunk))
     }
-    let live = connection.intake.assembler.takeLive()
+    let live = connection.intake.assembler.takeLive(at: now)
     if !live.isEmpty, recording.isLive { common.feed.offer(recording.recording, live) }
   }
 

@@ -61,7 +61,7 @@ extension ShardCore {
     guard let next = recording.upcoming.first, let number = recording.machine.nextPart() else { return }
     if let connection = state.connection {
       connection.intake.assembler.close()
-      handOver(connection)
+      handOver(connection, at: common.clocks.monotonic())
     }
     let previous = recording.current
     submit(

@@ -78,7 +78,7 @@ final class ShardCore {
     var anyEnded = false
     for connection in connections where !connection.isLinkTest {
       connection.intake.timePassed(at: now)
-      handOver(connection)
+      handOver(connection, at: now)
       anyEnded = anyEnded || connection.ended
     }
     if anyEnded || connections.contains(where: \.ended) {
