@@ -143,7 +143,7 @@ struct DemuxerTests {
   }
 
   @Test func anAbsurdSectionLengthIsRefused() throws {
-    let events = events(try Fixture.bytes("corpus/absurd-section.ts"))
+    let events = events(try Fixture.bytes("corpus/transport-stream/absurd-section.ts"))
     #expect(damage(events).contains("section-too-long"))
     #expect(units(events, 0x100).isEmpty)
   }
@@ -165,7 +165,7 @@ struct DemuxerTests {
 
   @Test func nothingTrapsOnMutatedInput() throws {
     var random = SeededGenerator(state: 42)
-    let seeds = try ["h264-bframes-aac.ts", "h265.ts", "corpus/absurd-adaptation.ts"].map(Fixture.bytes)
+    let seeds = try ["h264-bframes-aac.ts", "h265.ts", "corpus/transport-stream/absurd-adaptation.ts"].map(Fixture.bytes)
     for _ in 0..<150 {
       var bytes = seeds.randomElement(using: &random) ?? []
       for _ in 0..<20 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
