@@ -97,7 +97,8 @@ struct DemuxerTimeTests {
     let found = events.units(0x100)
     #expect(found.map(\.presentation) == whole.map(\.presentation))
     #expect(zip(found, found.dropFirst()).allSatisfy { $0.decoding < $1.decoding })
-    #expect(found.dropFirst(6).allSatisfy { $0.decoding <= $0.presentation })
+    // The first pictures out of order teach the depth; none is late after that.
+    #expect(found.count { $0.decoding > $0.presentation } <= 4)
     #expect(events.damage == [])
   }
 

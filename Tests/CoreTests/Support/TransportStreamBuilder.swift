@@ -17,7 +17,7 @@ struct TransportStreamBuilder {
       let room = 184 - (flags.isEmpty ? 0 : 2)
       let part = rest.prefix(room)
       rest = rest.dropFirst(part.count)
-      let counter = counters[pid, default: 15] &+ 1 & 0x0F
+      let counter = (counters[pid, default: 15] &+ 1) & 0x0F
       counters[pid] = counter
       var packet: [UInt8] = [0x47, UInt8(pid >> 8) | (first ? 0x40 : 0), UInt8(truncatingIfNeeded: pid)]
       let field = 184 - part.count
@@ -35,7 +35,7 @@ struct TransportStreamBuilder {
   }
 
   /// The next packet of this PID will seem to follow a lost one.
-  mutating func lose(pid: UInt16) { counters[pid] = counters[pid, default: 15] &+ 1 & 0x0F }
+  mutating func lose(pid: UInt16) { counters[pid] = (counters[pid, default: 15] &+ 1) & 0x0F }
 
   mutating func association(_ programs: [(number: UInt16, mapPID: UInt16)], version: UInt8 = 0) {
     var body: [UInt8] = [0, 1, 0xC1 | version << 1, 0, 0]
