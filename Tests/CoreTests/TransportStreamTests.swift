@@ -165,7 +165,8 @@ struct DemuxerTests {
 
   @Test func nothingTrapsOnMutatedInput() throws {
     var random = SeededGenerator(state: 42)
-    let seeds = try ["h264-bframes-aac.ts", "h265.ts", "corpus/transport-stream/absurd-adaptation.ts"].map(Fixture.bytes)
+    let seeds = try ["h264-bframes-aac.ts", "h265.ts", "corpus/transport-stream/absurd-adaptation.ts"].map(
+      Fixture.bytes)
     for _ in 0..<150 {
       var bytes = seeds.randomElement(using: &random) ?? []
       for _ in 0..<20 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
