@@ -47,11 +47,16 @@ package struct SRTSocket: ~Copyable, Sendable {
 
   /// Sends one message of at most 1456 bytes, waiting while the send buffer is full.
   ///
-  /// - Parameter inOrder: asks the receiver to hold back what comes after a loss, as ffmpeg does.
-  package borrowing func send(_ bytes: UnsafeRawBufferPointer, inOrder: Bool) throws(SRTError) {
+  /// - Parameters:
+  ///   - inOrder: asks the receiver to hold back what comes after a loss, as ffmpeg does.
+  ///   - timeToLive_ms: the sender gives the message up when it could not be delivered by then; nil never does.
+  package borrowing func send(
+    _ bytes: UnsafeRawBufferPointer, inOrder: Bool, timeToLive_ms: Int32? = nil
+  ) throws(SRTError) {
     var control = SRT_MSGCTRL()
     srt_msgctrl_init(&control)
     control.inorder = inOrder ? 1 : 0
+    if let timeToLive_ms { control.msgttl = timeToLive_ms }
     let source = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
     guard srt_sendmsg2(id, source, Int32(bytes.count), &control) >= 0 else {
       throw SRTError.last("srt_sendmsg2")
@@ -103,10 +108,13 @@ package struct CallOptions: Sendable {
   package var maximumBandwidth_bytesPerSecond: Int64?
   /// The UDP port to call from, shared by all calls that name it; nil takes one of its own.
   package var localPort: UInt16?
+  /// With a limit of 0: how much more than the stream itself may be sent, 5 to 100.
+  package var overhead_percent: Int32?
 
   package init(
     host: String, port: UInt16, streamID: String, passphrase: String?, latency_ms: Int32 = 120,
-    timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil, localPort: UInt16? = nil
+    timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil, localPort: UInt16? = nil,
+    overhead_percent: Int32? = nil
   ) {
     self.host = host
     self.port = port
@@ -116,6 +124,7 @@ package struct CallOptions: Sendable {
     self.timeout_ms = timeout_ms
     self.maximumBandwidth_bytesPerSecond = maximumBandwidth_bytesPerSecond
     self.localPort = localPort
+    self.overhead_percent = overhead_percent
   }
 }
 
@@ -135,6 +144,9 @@ extension SRTSocket {
     }
     if let limit = options.maximumBandwidth_bytesPerSecond {
       try setOption(id, SRTO_MAXBW, limit, "SRTO_MAXBW")
+    }
+    if let overhead = options.overhead_percent {
+      try setOption(id, SRTO_OHEADBW, overhead, "SRTO_OHEADBW")
     }
     if let localPort = options.localPort {
       try withSocketAddress(host: options.host == "127.0.0.1" ? "127.0.0.1" : "0.0.0.0", port: localPort, passive: true)

@@ -23,14 +23,26 @@ struct CameraCommand: ParsableCommand {
   @Option(help: "Y écrire aussi ce qui est envoyé.") var sent: String?
   @Option(help: "Y écrire quand combien était envoyé : une ligne JSON par 100 ms (us, bytes, connection).") var sentLog:
     String?
+  @Option(help: "Intervalle des lignes de --sent-log en ms ; 0 : une par message.") var sentLogEvery: Int64 = 100
   @Option(help: "Identifiant de flux tel quel, au lieu de celui des options.") var streamId: String?
   @Flag(help: "Envoie le fichier tel quel, une fois, sans le lire (raw bytes, as they are).") var raw = false
   @Flag(help: "Envoie les paquets avec l'ordre imposé, comme ffmpeg.") var inOrder = false
+
+  @Option(help: "Abandonne un message non remis après tant de ms (message time to live).") var messageTTL: Int32?
+  @Option(help: "Limite de ce qui est envoyé, retransmissions comprises, en octets/s ; 0 : selon --overhead.")
+  var maxBandwidth: Int64?
+  @Option(help: "Part de plus que le flux, de 5 à 100 %, pour les retransmissions ; vaut --max-bandwidth 0.")
+  var overhead: Int32?
+  @Option(help: "Latence demandée en ms (latency).") var latency: Int32 = 120
 
   @Flag(help: .hidden) var supervised = false
 
   /// Packets of one SRT message: seven make 1316 bytes, the usual payload.
   private static let packetsPerMessage = 7
+
+  /// A message of null packets. ISO/IEC 13818-1, 2.4.3.3.
+  private static let stuffing = [UInt8](
+    (0..<packetsPerMessage).map { _ in [0x47, 0x1F, 0xFF, 0x10] + [UInt8](repeating: 0xFF, count: 184) }.joined())
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
@@ -56,14 +68,13 @@ struct CameraCommand: ParsableCommand {
       return file
     }
     let record = try sent.map(file)
-    var log = SentLog(file: try sentLog.map(file))
+    var log = SentLog(file: try sentLog.map(file), every_us: sentLogEvery * 1000)
     let start = Date()
     var total = 0
     var connections = 0
     repeat {
       do {
-        let socket = try SRTSocket.call(
-          CallOptions(host: host, port: port, streamID: identifier, passphrase: try passphrase()))
+        let socket = try SRTSocket.call(try callOptions())
         connections += 1
         FileHandle.standardError.write(Data("connected\n".utf8))
         total += try send(&clip, socket, start, record, &log)
@@ -86,6 +97,12 @@ struct CameraCommand: ParsableCommand {
     return "#!::" + fields.joined(separator: ",")
   }
 
+  private func callOptions() throws -> CallOptions {
+    CallOptions(
+      host: host, port: port, streamID: identifier, passphrase: try passphrase(), latency_ms: latency,
+      maximumBandwidth_bytesPerSecond: maxBandwidth ?? (overhead == nil ? nil : 0), overhead_percent: overhead)
+  }
+
   private func passphrase() throws -> String? {
     if passphraseFile == "none" { return nil }
     if let passphraseFile, let text = try? String(contentsOfFile: passphraseFile, encoding: .utf8) {
@@ -104,11 +121,10 @@ struct CameraCommand: ParsableCommand {
 
   /// Sends any bytes, a message every few milliseconds: what a faulty or hostile camera would.
   private func sendRaw(_ bytes: [UInt8]) throws {
-    let socket = try SRTSocket.call(
-      CallOptions(host: host, port: port, streamID: identifier, passphrase: try passphrase()))
+    let socket = try SRTSocket.call(try callOptions())
     for start in stride(from: 0, to: bytes.count, by: 1316) {
       let message = Array(bytes[start..<min(start + 1316, bytes.count)])
-      try message.withUnsafeBytes { buffer in try socket.send(buffer, inOrder: inOrder) }
+      try message.withUnsafeBytes { buffer in try socket.send(buffer, inOrder: inOrder, timeToLive_ms: messageTTL) }
       usleep(4000)
     }
     for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
@@ -132,7 +148,7 @@ struct CameraCommand: ParsableCommand {
         due = clock ?? due
       }
       do {
-        try message.withUnsafeBytes { bytes in try socket.send(bytes, inOrder: inOrder) }
+        try message.withUnsafeBytes { bytes in try socket.send(bytes, inOrder: inOrder, timeToLive_ms: messageTTL) }
       } catch {
         // The server ends a link test itself.
         if reconnect || linkTest { return sent }
@@ -148,8 +164,17 @@ struct CameraCommand: ParsableCommand {
         if ahead > 0 { usleep(UInt32(min(ahead, 1) * 1_000_000)) }
       }
     }
-    // A camera that is switched off lets its buffer run empty first.
-    for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
+    // A camera that is switched off lets its buffer run empty first. What was lost at the very end nobody asks for: only what
+    // comes after it shows that it is missing.
+    for turn in 1...100 where socket.unacknowledged_bytes() > 0 {
+      usleep(50_000)
+      guard turn % 10 == 0, (try? Self.stuffing.withUnsafeBytes { try socket.send($0, inOrder: inOrder) }) != nil else {
+        continue
+      }
+      record?.write(Data(Self.stuffing))
+      log.sent(Self.stuffing.count)
+      sent += Self.stuffing.count
+    }
     return sent
   }
 }
@@ -157,11 +182,16 @@ struct CameraCommand: ParsableCommand {
 /// When how much had been handed to the transport: what a test of losses measures against.
 struct SentLog {
   let file: FileHandle?
+  /// Time from one line to the next at the least.
+  let every_us: Int64
   private var bytes = 0
   private var connection = 0
   private var last_us: Int64 = 0
 
-  init(file: FileHandle?) { self.file = file }
+  init(file: FileHandle?, every_us: Int64) {
+    self.file = file
+    self.every_us = every_us
+  }
 
   mutating func connected() {
     connection += 1
@@ -172,7 +202,7 @@ struct SentLog {
     guard file != nil else { return }
     bytes += count
     let now = now_us()
-    if now - last_us >= 100_000 { write(now) }
+    if now - last_us >= every_us { write(now) }
   }
 
   private mutating func write(_ now: Int64) {
