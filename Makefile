@@ -1,7 +1,8 @@
 # Plastron. `make demo` shows it, `make test` proves it; both install what they need on Debian 12.
 SWIFT_FLAGS = --explicit-target-dependency-import-check error
 APT_PACKAGES = libsrt-openssl-dev libpq-dev libavcodec-dev postgresql ffmpeg pkg-config
-TEST_PACKAGES = chromium chromium-driver python3-venv prometheus
+TEST_PACKAGES = chromium chromium-driver python3-venv prometheus srt-tools gstreamer1.0-tools gstreamer1.0-plugins-base \
+  gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 # As root the data folder lies where the postgres user can enter, wherever the checkout is.
 BENCH_DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-bench; else echo $(CURDIR)/.bench; fi)
 DATA ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /var/lib/plastron-demo; else echo $(CURDIR)/.demo; fi)
@@ -15,7 +16,7 @@ PYTEST = .venv/bin/pytest -q --durations 10
 WORKERS ?= 4
 THREAD_TESTS = StreamIdentifierTests|AdmissionTableTests|ReordererTests|StreamInspectorTests|StreamClockTests|BoundsTests|ChunkAssemblerTests|MidnightTests|IndexTests|LiveChannelTests|SRTTests|FootageWriterTests
 
-.PHONY: bench-fleet soak chaos hostile test-thread build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
+.PHONY: bench-fleet soak chaos links bandwidth hostile test-thread build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -106,6 +107,14 @@ soak: deps
 	@[ -f .build/bench/small.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=20 -c:v libx264 -preset veryfast \
 	  -b:v 400k -g 50 -pix_fmt yuv420p -f mpegts .build/bench/small.ts
 	.build/release/plastron bench soak --clip .build/bench/small.ts --data $(BENCH_DATA) --speed 6
+
+# Cameras over every bad link of docs/design/links.md: some four minutes.
+links: test-deps build
+	.venv/bin/python Tests/EndToEnd/lossy.py
+
+# Every setting over links that are too small: some forty minutes; BANDWIDTH="--links 80 --settings none" measures less.
+bandwidth: test-deps build
+	.venv/bin/python Tests/EndToEnd/bandwidth.py $(BANDWIDTH)
 
 # Two million recordings: some ten minutes and 10 GB in BENCH_DATA.
 bench-register: deps

@@ -133,7 +133,7 @@ class World:
             PLASTRON_LOGIN_SECOND_FACTOR="offered", PLASTRON_CLOCK_SYNCHRONISED="assumed",
             PLASTRON_REASON="essai", PLASTRON_FIRST_PASSWORD=PASSWORD, PLASTRON_SECOND_PASSWORD=PASSWORD,
             **(more or {}))
-        self.passphrases, self.tokens, self.cameras = {}, {}, 0
+        self.passphrases, self.tokens, self.client_settings, self.cameras = {}, {}, {}, 0
         self.clip = self.scratch / "clip.ts"
         self.clip.write_bytes(clip())
         self.log = open(self.scratch / "server.log", "w")
@@ -206,14 +206,15 @@ class World:
         assert not check or result.returncode == 0, result.stderr + result.stdout
         return result
 
-    def new_camera(self, issued=True):
+    def new_camera(self, issued=True, service=None, agent=None):
         self.cameras += 1
         name = f"CAM-{self.cameras}"
-        said = self.admin("enrol", "--service", self.service, "--camera", name)
+        said = self.admin("enrol", "--service", service or self.service, "--camera", name, "--address", "127.0.0.1")
         self.passphrases[name] = re.search(r"passphrase: (\S+)", said)[1]
         self.tokens[name] = re.search(r"token: (\S+)", said)[1]
+        self.client_settings[name] = said
         if issued:
-            self.admin("issue", "--camera", name, "--agent", self.agent)
+            self.admin("issue", "--camera", name, "--agent", agent or self.agent)
         return name
 
     def session(self, name):
@@ -268,9 +269,9 @@ class World:
         assert answer.status_code == 204, answer.text
         return self.closed(camera)
 
-    def export(self, recording, form="ts"):
+    def export(self, recording, form="ts", head="chef"):
         answer = self.call(
-            "chef", "POST", f"/recordings/{recording}/extraction",
+            head, "POST", f"/recordings/{recording}/extraction",
             json={"reason": "judicial", "reference": "PV 2026/1", "form": form})
         assert answer.ok, answer.text
         return answer.content

@@ -258,10 +258,26 @@ struct EnrolCamera: AsyncParsableCommand {
   @Option var service: String
   @Option var camera: String
   @Option var model = ""
+  @Option(help: "Nom ou adresse sous lesquels l'appareil joint ce serveur (how the device reaches this server)")
+  var address = "SERVEUR"
+  @Option(help: "Débit de l'appareil en kbit/s, son compris : d'où la limite à régler (rate of the stream)") var rate =
+    2000
+
+  func validate() throws {
+    guard (64...ReceptionSettings.maximumRate_kbps).contains(rate) else {
+      throw ValidationError("--rate : de 64 à \(ReceptionSettings.maximumRate_kbps) kbit/s")
+    }
+  }
 
   func run() async throws {
-    AdministratorLink.show(
-      try await AdministratorLink.call(options, .enrolCamera(service: service, CameraID(camera), model: model)))
+    let reply = try await AdministratorLink.call(
+      options, .enrolCamera(service: service, CameraID(camera), model: model))
+    AdministratorLink.show(reply)
+    guard case .enrolled(let camera, let passphrase, _) = reply else { return }
+    let port = try await options.configuration.settings().ingestPort
+    let settings = ClientSettings(
+      server: address, port: port, camera: "\(camera)", passphrase: passphrase, rate_kbps: rate)
+    print("\n\(settings.text)")
   }
 }
 
