@@ -1,0 +1,289 @@
+"""Simulated cameras over bad links: what is recorded against what was sent, and how far behind the wall is.
+
+    .venv/bin/python Tests/EndToEnd/lossy.py [--seconds 20] [--only NAME...]
+
+`make links` runs the whole matrix and prints the table of docs/design/links.md. test_lossy_links.py runs a short one.
+"""
+
+import argparse
+import bisect
+import contextlib
+import hashlib
+import json
+import re
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+from conftest import World
+from link import LinkProcess
+
+MESSAGE_BYTES = 1316
+KEY_INTERVAL_S = 1.0
+# ReceptionSettings.relayBudget_ms
+RELAY_BUDGET_S = 0.4
+
+
+def link(loss, round_trip_ms, **more):
+    return {"loss": loss / 100, "delay_ms": round_trip_ms / 2, **more}
+
+
+SHORT = {
+    "1 %, 20 ms": link(1, 20, seed=11),
+    "5 %, 40 ms, jitter": link(5, 40, jitter_ms=15, seed=12),
+    "10 %, 80 ms": link(10, 80, seed=13),
+    "20 %, 150 ms": link(20, 150, seed=14),
+    "reordered, doubled": link(1, 60, jitter_ms=10, reorder=0.1, reorder_ms=25, duplicate=0.1, seed=15),
+    "bursts of 8": link(0, 60, burst=[0.01, 8], seed=16),
+    "3 s outage": link(1, 40, outages=[[4, 7]], seed=17),
+}
+FULL = {
+    **{f"{loss} %, {rtt} ms": link(loss, rtt, seed=loss * 1000 + rtt) for loss in (1, 5, 10, 20) for rtt in (20, 80, 150)},
+    **{f"{loss} %, 60 ms, jitter": link(loss, 60, jitter_ms=30, seed=loss * 1000 + 1) for loss in (1, 5, 10, 20)},
+    **{f"{loss} %, 60 ms, reordered, doubled": link(loss, 60, reorder=0.1, reorder_ms=30, duplicate=0.1, seed=loss * 1000 + 2) for loss in (1, 20)},
+    "bursts of 8": SHORT["bursts of 8"],
+    "bursts of 30": link(0, 100, burst=[0.005, 30], seed=18),
+    "3 s outage": SHORT["3 s outage"],
+    "3 s outage, 10 %, 100 ms": link(10, 100, outages=[[4, 7]], seed=19),
+}
+
+
+def make_clip(folder, seconds):
+    """A clip that does not repeat within the run, so that every picture can be told from every other."""
+    clip = folder / f"links-{seconds}.ts"
+    if not clip.exists():
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=320x240:rate=25:duration={seconds}", "-f", "lavfi", "-i",
+             f"sine=sample_rate=48000:duration={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0",
+             "-bf", "2", "-b:v", "350k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "48k", "-f", "mpegts", str(clip)], check=True)
+    return clip
+
+
+def key_of(units):
+    """What tells one picture from another: its largest NAL unit."""
+    return hashlib.sha256(max(units, key=len).rstrip(b"\0")).digest()
+
+
+def pictures_sent(stream):
+    """Of each picture of a transport stream: its key, and the byte after its last packet."""
+    found, current, pid_of_video, end = {}, None, 0x100, 0
+    for at in range(0, len(stream) - 187, 188):
+        packet = stream[at:at + 188]
+        if (packet[1] & 0x1F) << 8 | packet[2] != pid_of_video or not packet[3] & 0x10:
+            continue
+        start = 5 + packet[4] if packet[3] & 0x20 else 4
+        payload = packet[start:]
+        if packet[1] & 0x40:
+            if current:
+                found[key_of(re.split(rb"\x00\x00\x01", bytes(current))[1:])] = end
+            current = bytearray(payload[9 + payload[8]:])
+        elif current is not None:
+            current += payload
+        end = at + 188
+    return found
+
+
+def boxes(content, start, end):
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", content, start)
+        if size < 8:
+            return
+        yield kind, start + 8, start + size
+        start += size
+
+
+def first_picture(fragment):
+    """The key of the first picture of a fragment of the wall's; None where it has none."""
+    for kind, start, end in boxes(fragment, 0, len(fragment)):
+        if kind != b"moof":
+            continue
+        for kind, start, end in boxes(fragment, start, end):
+            if kind != b"traf":
+                continue
+            inner = {kind: (start, end) for kind, start, end in boxes(fragment, start, end)}
+            track, = struct.unpack_from(">I", fragment, inner[b"tfhd"][0] + 4)
+            if track != 1:
+                continue
+            _, offset, _, size = struct.unpack_from(">IiII", fragment, inner[b"trun"][0] + 4)
+            units, at = [], offset
+            while at + 4 <= offset + size:
+                length, = struct.unpack_from(">I", fragment, at)
+                units.append(fragment[at + 4:at + 4 + length])
+                at += 4 + length
+            return key_of(units) if units else None
+    return None
+
+
+class Viewer:
+    """Somebody in front of the wall: when each picture came."""
+
+    def __init__(self, world, operator, recording):
+        self.came = {}
+        self.joined = None
+        self.session, self.path = operator, f"{operator.base}/recordings/{recording}/live"
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self):
+        pending = b""
+        with contextlib.suppress(Exception), self.session.get(self.path, stream=True, timeout=60) as live:
+            self.joined = time.time()
+            for piece in live.iter_content(None):
+                now = time.time()
+                pending += piece
+                while len(pending) >= 5:
+                    kind, size = struct.unpack_from(">BI", pending)
+                    if len(pending) < 5 + size:
+                        break
+                    if kind == 3:
+                        self.came.setdefault(first_picture(pending[5:5 + size]), now)
+                    pending = pending[5 + size:]
+
+
+class SentLog:
+    """When which byte was handed to the transport."""
+
+    def __init__(self, path):
+        entries = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        self.bytes = [entry["bytes"] for entry in entries]
+        self.times = [entry["us"] / 1e6 for entry in entries]
+
+    def at(self, count):
+        """When the first `count` bytes had been sent."""
+        return self.times[min(bisect.bisect_left(self.bytes, count), len(self.times) - 1)]
+
+
+def messages(stream):
+    return [stream[at:at + MESSAGE_BYTES] for at in range(0, len(stream), MESSAGE_BYTES)]
+
+
+def missing_messages(sent, kept):
+    """Numbers of the sent messages that were not kept; fails where what was kept is not what was sent, in its order."""
+    kept = messages(kept)
+    missing, at = [], 0
+    for number, message in enumerate(messages(sent)):
+        if at < len(kept) and kept[at] == message:
+            at += 1
+        else:
+            missing.append(number)
+    assert at == len(kept), f"message {at} of {len(kept)} was not sent, or not there"
+    return missing
+
+
+class Drive:
+    """One camera through one link."""
+
+    def __init__(self, world, name, number, link, options, seconds, clip, watch=True):
+        self.world, self.name, self.number, self.link, self.seconds = world, name, number, link, seconds
+        self.camera = world.new_camera()
+        self.log_path = world.scratch / f"sent-{self.camera}.log"
+        self.run = world.record(
+            self.camera, seconds, "--port", str(link.ports[number]), "--from", str(clip), "--sent-log", str(self.log_path), "--sent-log-every", "0",
+            *(["--threat", "agents"] if watch else []), *options)
+        self.viewer = None
+
+    def finish(self):
+        self.said = self.run.wait(self.seconds + 40)
+        assert self.said, self.run.error
+        self.row = self.close()
+        self.sent, self.kept = self.run.sent.read_bytes(), self.world.export(self.row["recording"])
+        self.log = SentLog(self.log_path)
+        self.figures = self.link.figures()["links"][self.number]
+        return self
+
+    def close(self):
+        """Closes the incident, unless it is closed already, fifteen seconds after the last packet."""
+        operator = self.world.session("operateur")
+        card = next((card for card in self.world.wall(operator)["incidents"] if card["camera"] == self.camera), None)
+        if card:
+            operator.call("POST", f"/incidents/{card['incident']}/close")
+        return self.world.closed(self.camera, 30)
+
+    def gaps(self):
+        rows = self.world.sql(
+            "SELECT g.cause, us(g.from_at), us(g.to_at) FROM gap g JOIN recording_part p ON p.id = g.part_id "
+            f"WHERE p.recording_id = '{self.row['recording']}' ORDER BY g.from_at")
+        return [(cause, int(begin) / 1e6, int(end) / 1e6) for cause, begin, end in (line.split("|") for line in rows.splitlines())]
+
+    def lags(self):
+        """(when sent, seconds from the hand-over of a picture's last byte to its coming on the wall), as they were sent.
+
+        What the wall sends at once to who joins was sent before; it is left out.
+        """
+        found = []
+        for key, end in pictures_sent(self.sent).items():
+            came, left = self.viewer.came.get(key), self.log.at(end)
+            if came and left > self.viewer.joined:
+                found.append((left, came - left))
+        return sorted(found)
+
+
+def run_together(world, cases, seconds):
+    """Runs cameras at the same time: `cases` are (name, profile, camera's options)."""
+    clip = make_clip(world.scratch, seconds + 4)
+    operator = world.session("operateur")
+    with LinkProcess(world.ingest_port, [profile for _, profile, _ in cases]) as links:
+        drives = []
+        try:
+            for number, (name, _, options) in enumerate(cases):
+                drives.append(Drive(world, name, number, links, options, seconds, clip))
+            waiting = {drive.camera: drive for drive in drives}
+            end = time.monotonic() + 15
+            while waiting and time.monotonic() < end:
+                for card in world.wall(operator)["incidents"]:
+                    if card["camera"] in waiting and card.get("threat"):
+                        waiting.pop(card["camera"]).viewer = Viewer(world, operator, card["recording"])
+                time.sleep(0.05)
+            assert not waiting, f"not on the wall: {sorted(waiting)}"
+            return [drive.finish() for drive in drives]
+        finally:
+            for drive in drives:
+                drive.run.stop()
+
+
+def quantile(values, part):
+    values = sorted(values)
+    return values[int((len(values) - 1) * part)] if values else float("nan")
+
+
+def line_of(drive):
+    lags = [lag for _, lag in drive.lags()]
+    pictures = len(pictures_sent(drive.sent))
+    figures, repair = drive.figures, drive.figures["repair_ms"]
+    return (
+        f"| {drive.name} | {'yes' if drive.kept == drive.sent else 'NO'} | {len(drive.gaps())} | {100 * figures['repaired'] / max(1, figures['packets']):.1f} | "
+        f"{100 * figures['repeated'] / max(1, figures['packets']):.0f} | {repair['p50']:.0f} / {repair['p99']:.0f} / {repair['max']:.0f} | "
+        f"{1000 * quantile(lags, 0.5):.0f} / {1000 * quantile(lags, 0.99):.0f} / {1000 * quantile(lags, 1):.0f} | {len(lags)} of {pictures} |")
+
+
+HEADER = """| link, sender | byte for byte | gaps | lost at first % | sent again % | retransmission ms (p50 / p99 / max) | wall's lag ms (p50 / p99 / max) | pictures shown |
+|---|---|---|---|---|---|---|---|"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--at-once", type=int, default=8)
+    options = parser.parse_args()
+    world = World()
+    bad = 0
+    try:
+        print(HEADER, flush=True)
+        cases = [
+            (f"{name}, {order}", profile, [*more, "--reconnect"])
+            for name, profile in FULL.items() if not options.only or name in options.only
+            for order, more in [("plain", []), ("in order", ["--in-order"])]]
+        for start in range(0, len(cases), options.at_once):
+            for drive in run_together(world, cases[start:start + options.at_once], options.seconds):
+                print(line_of(drive), flush=True)
+                bad += drive.kept != drive.sent
+    finally:
+        world.end()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
