@@ -145,14 +145,22 @@ struct BoundsTests {
     var frozen = StallWatch()
     var found = false
     for turn in Int64(1)...40 {
-      let isDown = down.looked(received: 100, waiting_bytes: 5000, elapsed_us: 250_000)
+      let isDown = down.looked(received: 100, retransmitted: 0, waiting_bytes: 5000, elapsed_us: 250_000)
       #expect(!isDown)
-      found = frozen.looked(received: 100 + turn, waiting_bytes: 5000, elapsed_us: 250_000) || found
+      found = frozen.looked(received: 100 + turn, retransmitted: 0, waiting_bytes: 5000, elapsed_us: 250_000) || found
     }
     #expect(found)
     frozen.delivered()
-    let again = frozen.looked(received: 999, waiting_bytes: 1, elapsed_us: 250_000)
+    let again = frozen.looked(received: 999, retransmitted: 0, waiting_bytes: 1, elapsed_us: 250_000)
     #expect(!again)
+    // A link that is too small: most of what comes was sent again.
+    var storm = StallWatch()
+    var turns = Int64(0)
+    repeat {
+      turns += 1
+    } while turns < 100
+      && !storm.looked(received: turns * 10, retransmitted: turns * 6, waiting_bytes: 5000, elapsed_us: 250_000)
+    #expect(turns == StallWatch.stormLimit_us / 250_000)
   }
 
   @Test func camerasAreSpreadOverTheThreadsAndStayThere() {

@@ -2,22 +2,41 @@
 ///
 /// A packet that the sender gave up freezes a connection of libsrt 1.5 for ever: packets go on arriving and none is handed
 /// over. A link that is down is something else: nothing arrives.
-struct StallWatch: Equatable, Sendable {
+///
+/// A link that is too small is a third thing: what arrives is mostly sent again, and the packet that is waited for comes in
+/// time. Such a connection is given longer.
+struct StallWatch: Sendable {
   /// Time of arriving without delivering after which a connection is frozen.
   static let limit_us: Int64 = 3_000_000
+  /// The same where the link is too small.
+  static let stormLimit_us: Int64 = 10_000_000
+  /// Of what arrives, sent again: docs/design/links.md.
+  private static let stormShare = 0.35
 
   private var received: Int64 = 0
+  /// As they were when something was handed over last.
+  private var start: (received: Int64, retransmitted: Int64)?
   private var arriving_us: Int64 = 0
 
   /// Something was handed over.
-  mutating func delivered() { arriving_us = 0 }
+  mutating func delivered() {
+    arriving_us = 0
+    start = nil
+  }
 
   /// Looked at every so often while nothing is handed over.
   ///
+  /// - Parameters:
+  ///   - total: packets that came since the connection began; of them `again` by retransmission.
   /// - Returns: whether the connection is frozen.
-  mutating func looked(received total: Int64, waiting_bytes: Int, elapsed_us: Int64) -> Bool {
+  mutating func looked(received total: Int64, retransmitted again: Int64, waiting_bytes: Int, elapsed_us: Int64) -> Bool
+  {
     if total > received, waiting_bytes > 0 { arriving_us += elapsed_us }
     received = total
-    return arriving_us >= Self.limit_us
+    let first = start ?? (total, again)
+    start = first
+    guard arriving_us >= Self.limit_us else { return false }
+    let isStorm = Double(again - first.retransmitted) > Double(total - first.received) * Self.stormShare
+    return !isStorm || arriving_us >= Self.stormLimit_us
   }
 }

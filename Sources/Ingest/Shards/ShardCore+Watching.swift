@@ -49,7 +49,8 @@ extension ShardCore {
     }
     guard let figures = connection.accepted.socket.statistics() else { return false }
     return connection.stall.looked(
-      received: figures.packetsReceived, waiting_bytes: figures.receiveBuffer_bytes, elapsed_us: Self.slowTurn_us)
+      received: figures.packetsReceived, retransmitted: Int64(figures.packetsRetransmitted),
+      waiting_bytes: figures.receiveBuffer_bytes, elapsed_us: Self.slowTurn_us)
   }
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {

@@ -25,7 +25,9 @@ final class BenchServer {
   let world: DemoWorld
   private var viewers: [Task<Void, Never>] = []
   private var watched = 0
-  private var session: APISession?
+  /// An operator watches so many cameras at once, on one connection.
+  private static let viewsPerSession = 40
+  private var sessions: [APISession] = []
   /// Of the first camera's pictures.
   let delay = RelayDelay()
 
@@ -59,16 +61,15 @@ final class BenchServer {
 
   // MARK: Live
 
-  /// Declares a threat for so many incidents and watches each of them: one operator, one connection.
+  /// Declares a threat for so many incidents and watches each of them.
   func watch(_ count: Int) async throws {
-    if session == nil { session = try await world.logIn("operateur") }
-    guard let session, case .status(let wall, _, _) = try await AdministratorLink.call(world.settings, .status) else {
-      return
-    }
+    guard case .status(let wall, _, _) = try await AdministratorLink.call(world.settings, .status) else { return }
     let cards = wall.incidents.filter { $0.camera.rawValue.hasPrefix("B-") }.sorted {
       Self.number($0.camera.rawValue) < Self.number($1.camera.rawValue)
     }
     for card in cards.prefix(count).dropFirst(watched) {
+      if viewers.count >= sessions.count * Self.viewsPerSession { sessions.append(try await world.logIn("operateur")) }
+      let session = sessions[sessions.count - 1]
       try await session.send("POST", "/incidents/\(card.incident)/threat", ["ground": "agents", "reason": "mesure"])
       let isFirst = card.camera.rawValue == "B-0"
       let recording = card.recording
@@ -85,8 +86,8 @@ final class BenchServer {
   func endWatching() async {
     for viewer in viewers { viewer.cancel() }
     for viewer in viewers { await viewer.value }
-    await session?.end()
-    session = nil
+    for session in sessions { await session.end() }
+    sessions = []
   }
 
   private static func number(_ camera: String) -> Int { Int(camera.dropFirst(2)) ?? 0 }
