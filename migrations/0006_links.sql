@@ -27,7 +27,7 @@ COMMENT ON COLUMN recording.clock_off IS 'The camera''s clock was off by more th
 
 ALTER TABLE gap ADD COLUMN missing_packets bigint NOT NULL DEFAULT 0 CHECK (missing_packets >= 0);
 COMMENT ON COLUMN gap.missing_packets IS 'Packets that never came, where they were counted; 0: not counted';
-COMMENT ON COLUMN gap.cause IS 'link-lost, stopped-by-sender, server-restart, not-deliverable, lost-in-transport, no-space, encoder';
+COMMENT ON COLUMN gap.cause IS 'link-lost, stopped-by-sender, server-restart, not-deliverable, lost-in-transport, no-space, encoder, too-fast';
 
 -- Operational, and a fact of the recording: thirty days, and never longer than the recording itself.
 CREATE TABLE link_health (

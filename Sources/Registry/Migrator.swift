@@ -16,7 +16,7 @@ package struct Migrator: Sendable {
     "cea71cfe300f1b17a0d21a06ccc8fe82d69983b00dabdc32fd9a3bbff2d3ff95",
     "fcbb363dbcd9a29094357a108f6f0a01681b2044959f4294bc6abc6acbe712c3",
     "4935666586a23dadf66cf96b7e19c239cf88cc386cca1a053ed001e8a3ba69fa",
-    "7445f6098b22bc6910f7ee46c092f48dcf29ef82920812cf755463d651593bcc",
+    "80daa5e2a3eec49c7aac1cf8de4068aec84460bd9d16a76dcded84370cc8718b",
   ]
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E

@@ -22,6 +22,9 @@ package struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
   package var host: String
   package var port: UInt16
 
+  /// What one subscriber may choose from: the address of version 4, the first 64 bits of one of version 6.
+  package private(set) var network: String
+
   package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   init(_ address: UnsafePointer<sockaddr>) {
@@ -35,18 +38,22 @@ package struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
     case AF_INET6:
       self = address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { v6 in
         var source = v6.pointee.sin6_addr
-        return Self(
-          host: Self.text(AF_INET6, &source, Int(INET6_ADDRSTRLEN)),
-          port: UInt16(bigEndian: v6.pointee.sin6_port))
+        let host = Self.text(AF_INET6, &source, Int(INET6_ADDRSTRLEN))
+        let port = UInt16(bigEndian: v6.pointee.sin6_port)
+        // A call of version 4 on a socket of version 6.
+        guard !host.hasPrefix("::ffff:") else { return Self(host: host, port: port) }
+        withUnsafeMutableBytes(of: &source) { bytes in for index in 8..<16 { bytes[index] = 0 } }
+        return Self(host: host, port: port, network: Self.text(AF_INET6, &source, Int(INET6_ADDRSTRLEN)))
       }
     default:
       self.init(host: "?", port: 0)
     }
   }
 
-  private init(host: String, port: UInt16) {
+  private init(host: String, port: UInt16, network: String? = nil) {
     self.host = host
     self.port = port
+    self.network = network ?? host
   }
 
   private static func text(_ family: Int32, _ source: UnsafeRawPointer, _ capacity: Int) -> String {

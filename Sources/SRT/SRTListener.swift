@@ -128,6 +128,13 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
     return SRTSocket(adopting: accepted)
   }
 
+  /// Whether an address can be had: asked once, before the first of several listeners on it.
+  ///
+  /// - Throws: where another process, or a listener of this one, has it.
+  package static func checkFree(host: String, port: UInt16) throws(SRTError) {
+    try UDPPort.checkFree(host: host, port: port)
+  }
+
   /// Gives the library a UDP socket of its own; returns the size of its receive buffer.
   private static func acquire(_ id: Int32, host: String, port: UInt16) throws(SRTError) -> Int {
     let udp = try UDPPort(host: host, port: port, receiveBuffer_bytes: wantedUDPBuffer_bytes)

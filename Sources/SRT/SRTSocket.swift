@@ -17,8 +17,6 @@ package struct LinkStatistics: Equatable, Sendable {
   package var packetsLost: Int
   /// Came by retransmission.
   package var packetsRetransmitted: Int
-  /// Came too late, and were dropped by the transport (``TransportDelivery/timely(window_ms:)``).
-  package var packetsDropped: Int
   package var roundTrip_ms: Double
   package var rate_mbps: Double
   package var receiveBuffer_bytes: Int
@@ -77,19 +75,27 @@ package struct SRTSocket: ~Copyable, Sendable {
     return srt_getsockflag(id, SRTO_RCVDATA, &count, &size) >= 0 ? Int(count) : 0
   }
 
-  /// The latency that the sender asked for.
-  package borrowing func senderLatency_ms() -> Int {
+  /// The window in which this end hands over in timely delivery: its own or the sender's wish, whichever is longer.
+  package borrowing func window_ms() -> Int { latency_ms(SRTO_RCVLATENCY) }
+
+  /// The latency that the sender was set to.
+  package borrowing func senderLatency_ms() -> Int { latency_ms(SRTO_PEERLATENCY) }
+
+  private borrowing func latency_ms(_ option: SRT_SOCKOPT) -> Int {
     var latency: Int32 = 0
     var size = Int32(MemoryLayout<Int32>.size)
-    return srt_getsockflag(id, SRTO_PEERLATENCY, &latency, &size) >= 0 ? Int(latency) : 0
+    return srt_getsockflag(id, option, &latency, &size) >= 0 ? Int(latency) : 0
   }
+
+  /// Whether the other end is still there, as far as the transport knows.
+  package borrowing func isConnected() -> Bool { srt_getsockstate(id) == SRTS_CONNECTED }
 
   package borrowing func statistics() -> LinkStatistics? {
     var s = CBytePerfMon()
     guard srt_bistats(id, &s, 0, 1) == 0 else { return nil }
     return LinkStatistics(
       packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal),
-      packetsRetransmitted: Int(s.pktRcvRetrans), packetsDropped: Int(s.pktRcvDropTotal), roundTrip_ms: s.msRTT,
+      packetsRetransmitted: Int(s.pktRcvRetrans), roundTrip_ms: s.msRTT,
       rate_mbps: s.mbpsRecvRate,
       receiveBuffer_bytes: Int(s.byteRcvBuf))
   }

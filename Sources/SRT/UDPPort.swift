@@ -38,6 +38,16 @@ struct UDPPort: ~Copyable {
 
   deinit { close(descriptor) }
 
+  /// Whether nobody has the port: with `SO_REUSEPORT` a second server of the same user would get half of the calls, unseen.
+  static func checkFree(host: String, port: UInt16) throws(SRTError) {
+    try withSocketAddress(host: host, port: port, passive: true) { (address, length) throws(SRTError) in
+      let fd = socket(Int32(address.pointee.sa_family), Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+      guard fd >= 0 else { throw Self.error("socket") }
+      defer { close(fd) }
+      guard bind(fd, address, socklen_t(length)) == 0 else { throw Self.error("bind \(host):\(port)") }
+    }
+  }
+
   /// Hands the descriptor over: whoever took it closes it.
   consuming func release() -> Int32 {
     let fd = descriptor

@@ -38,9 +38,9 @@ struct FootageWriterTests {
 
   private func write(_ folder: String, _ count: UInt64, closed: Bool) {
     let writer = FootageWriter(root: folder) { _ in }
-    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
-    for sequence in 0..<count { _ = writer.submit(.append(part: part, media(sequence))) }
-    if closed { _ = writer.submit(.close(part: part, close())) }
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    for sequence in 0..<count { writer.submit(.append(part: part, media(sequence))) }
+    if closed { writer.submit(.close(part: part, close())) }
     writer.stop()
   }
 
@@ -57,9 +57,9 @@ struct FootageWriterTests {
         }
       }
     }
-    #expect(writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil)))
-    #expect(writer.submit(.append(part: part, media(0))))
-    #expect(writer.submit(.close(part: part, close())))
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    writer.submit(.append(part: part, media(0)))
+    writer.submit(.close(part: part, close()))
     writer.stop()
     #expect(told.withLock { $0 } == ["opened", "committed 2", "closed 2"])
   }
@@ -125,9 +125,9 @@ struct FootageWriterTests {
     let path = folder.path + "/2026/p.plm"
     let recovered = try PartRecovery.recover(path, part: part, key: key)
     let writer = FootageWriter(root: folder.path) { _ in }
-    _ = writer.submit(.resume(part: part, path: "2026/p.plm", chain: recovered.chain, key: key))
-    _ = writer.submit(.append(part: part, media(2)))
-    _ = writer.submit(.close(part: part, close()))
+    writer.submit(.resume(part: part, path: "2026/p.plm", chain: recovered.chain, key: key))
+    writer.submit(.append(part: part, media(2)))
+    writer.submit(.close(part: part, close()))
     writer.stop()
     var reader = try PartReader(path: path, key: key)
     var nonces: Set<[UInt8]> = []
@@ -152,11 +152,11 @@ struct FootageWriterTests {
         if case .closed(let part, _, _, _) = outcome { list.append("closed \(part)") }
       }
     }
-    _ = writer.submit(.open(part: "bad", path: "blocked/p.plm", header: header(), key: key, after: nil))
-    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
-    _ = writer.submit(.append(part: "bad", media(0)))
-    _ = writer.submit(.append(part: part, media(0)))
-    _ = writer.submit(.close(part: part, close()))
+    writer.submit(.open(part: "bad", path: "blocked/p.plm", header: header(), key: key, after: nil))
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    writer.submit(.append(part: "bad", media(0)))
+    writer.submit(.append(part: part, media(0)))
+    writer.submit(.close(part: part, close()))
     writer.stop()
     #expect(told.withLock { Set($0) } == ["failing bad", "closed \(part)"])
   }
@@ -172,9 +172,9 @@ extension FootageWriterTests {
     let writer = FootageWriter(root: folder.path) { outcome in
       if case .opened(_, let path) = outcome { told.withLock { $0.append(path) } }
     }
-    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
-    _ = writer.submit(.append(part: part, media(1)))
-    _ = writer.submit(.close(part: part, close()))
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    writer.submit(.append(part: part, media(1)))
+    writer.submit(.close(part: part, close()))
     writer.stop()
     #expect(told.withLock { $0 } == ["volumes/b/2026/p.plm"])
     var reader = try PartReader(path: folder.path + "/volumes/b/2026/p.plm", key: key)
@@ -187,8 +187,8 @@ extension FootageWriterTests {
   @Test func everythingHeldIsLetGoOf() throws {
     let folder = try Folder()
     let writer = FootageWriter(root: folder.path) { _ in }
-    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
-    for sequence in 0..<UInt64(200) { _ = writer.submit(.append(part: part, media(sequence))) }
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    for sequence in 0..<UInt64(200) { writer.submit(.append(part: part, media(sequence))) }
     for _ in 0..<100 where writer.undurable_bytes > 0 { usleep(50_000) }
     #expect(writer.undurable_bytes == 0 && writer.oldestUndurable_us == nil)
     writer.stop()
@@ -202,12 +202,12 @@ extension FootageWriterTests {
     let writer = FootageWriter(root: folder.path) { outcome in
       if case .closed(let part, let count, _, _) = outcome { told.withLock { $0.append("closed \(part) \(count)") } }
     }
-    _ = writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
-    _ = writer.submit(.append(part: part, media(1)))
+    writer.submit(.open(part: part, path: "2026/p.plm", header: header(), key: key, after: nil))
+    writer.submit(.append(part: part, media(1)))
     usleep(400_000)
     try Directories.remove(folder.path + "/2026")
-    _ = writer.submit(.append(part: part, media(2)))
-    _ = writer.submit(.close(part: part, close()))
+    writer.submit(.append(part: part, media(2)))
+    writer.submit(.close(part: part, close()))
     writer.stop()
     var reader = try PartReader(path: folder.path + "/2026/p.plm", key: key)
     var kinds: [ChunkKind] = []

@@ -67,6 +67,7 @@ struct AdmissionTableTests {
     #expect(table.takeProven(1) != nil)
     for socket in 0..<Int32(AdmissionTable.callsPerAddress) {
       _ = table.decide(.init(socket: 10 + socket, peer: peer, streamID: "#!::u=X\(socket)"))
+      _ = table.takeProven(10 + socket)
     }
     guard case .refuse = table.decide(.init(socket: 5000, peer: peer, streamID: "#!::u=D")) else {
       Issue.record("the storm is not bounded")
@@ -76,18 +77,21 @@ struct AdmissionTableTests {
     #expect(table.drainRefusals().contains { $0.code == "too-many-calls" && $0.camera == nil })
   }
 
-  // Handshakes that are never finished, from as many addresses as one likes: bounded in all.
+  // Handshakes that are never finished, of known and unknown names: bounded.
   @Test func callsWithoutProofAreBoundedInAll() throws {
     let table = AdmissionTable(clocks: clocks)
     let peer = try PeerAddress.loopback()
     var admitted = 0
-    for number in 0..<Int32(AdmissionTable.maximumUnproven + 100) {
+    for number in 0..<Int32(AdmissionTable.maximumUnprovenPerNetwork + 100) {
       table.set(admission("C\(number)"))
       if passphrase(table.decide(.init(socket: number, peer: peer, streamID: "#!::u=C\(number)"))) != nil {
         admitted += 1
       }
     }
-    #expect(admitted == AdmissionTable.maximumUnproven)
+    #expect(admitted == AdmissionTable.maximumUnprovenPerNetwork)
+    // Who does prove makes room again.
+    #expect(table.takeProven(0) != nil)
+    #expect(passphrase(table.decide(.init(socket: 9000, peer: peer, streamID: "#!::u=C1"))) != nil)
   }
 
   @Test func aFloodIsRefusedBeforeAnyKeyDerivation() throws {

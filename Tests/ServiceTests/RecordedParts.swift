@@ -66,7 +66,7 @@ struct RecordedPart {
       }
     }
     var media: [UInt8] = []
-    _ = writer.submit(.open(part: grant.part.rawValue, path: path, header: header, key: key, after: nil))
+    writer.submit(.open(part: grant.part.rawValue, path: path, header: header, key: key, after: nil))
     func content(_ kind: ChunkKind, _ index: Int, _ bytes: [UInt8]) -> ChunkContent {
       let at = start.microseconds + Int64(index) * 1_000_000
       return ChunkContent(
@@ -76,17 +76,17 @@ struct RecordedPart {
     for index in 0..<chunks {
       let bytes = [0x47] + (0..<(188 * 7 - 1)).map { _ in UInt8.random(in: 0...255) }
       if index == chunks / 2 {
-        _ = writer.submit(
+        writer.submit(
           .append(
             part: grant.part.rawValue,
             content(.gap, index, GapNote(from_us: 1, to_us: 2, cause: GapCause.linkLost.rawValue).encoded)))
       }
       media += bytes
-      _ = writer.submit(.append(part: grant.part.rawValue, content(.media, index, bytes)))
+      writer.submit(.append(part: grant.part.rawValue, content(.media, index, bytes)))
     }
     let end = start.adding(seconds: Int64(chunks))
     let note = "{\"cause\":\"\(ClosingCause.endedByWearer.rawValue)\",\"closed_us\":\(end.microseconds)}"
-    _ = writer.submit(.close(part: grant.part.rawValue, content(.close, chunks, Array(note.utf8))))
+    writer.submit(.close(part: grant.part.rawValue, content(.close, chunks, Array(note.utf8))))
     writer.stop()
     let before: [IngestEvent] = [
       .incidentOpened(

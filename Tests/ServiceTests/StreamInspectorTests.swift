@@ -31,7 +31,9 @@ struct StreamInspectorTests {
   ) {
     var content = ChunkContent(kind: .media, epoch: 1, firstArrival_us: 0, lastArrival_us: 0, plaintext: [])
     packets.flatMap { $0 }.withUnsafeBytes {
-      inspector.inspect($0, at: 0, arrival: UTCTime(microseconds: us), isInOrder: isInOrder, into: &content)
+      inspector.inspect(
+        $0, at: 0, arrival: UTCTime(microseconds: us), now: MonotonicTime(microseconds: us), isInOrder: isInOrder,
+        into: &content)
     }
   }
 
@@ -145,13 +147,16 @@ struct BoundsTests {
     var frozen = StallWatch()
     var found = false
     for turn in Int64(1)...40 {
-      let isDown = down.looked(received: 100, retransmitted: 0, waiting_bytes: 5000, elapsed_us: 250_000)
+      let isDown = down.looked(
+        received: 100, retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
       #expect(!isDown)
-      found = frozen.looked(received: 100 + turn, retransmitted: 0, waiting_bytes: 5000, elapsed_us: 250_000) || found
+      found =
+        frozen.looked(received: 100 + turn, retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+        || found
     }
     #expect(found)
     frozen.delivered()
-    let again = frozen.looked(received: 999, retransmitted: 0, waiting_bytes: 1, elapsed_us: 250_000)
+    let again = frozen.looked(received: 999, retransmitted: 0, waiting_bytes: 1, patience_us: 0, elapsed_us: 250_000)
     #expect(!again)
     // A link that is too small: most of what comes was sent again.
     var storm = StallWatch()
@@ -159,7 +164,8 @@ struct BoundsTests {
     repeat {
       turns += 1
     } while turns < 100
-      && !storm.looked(received: turns * 10, retransmitted: turns * 6, waiting_bytes: 5000, elapsed_us: 250_000)
+      && !storm.looked(
+        received: turns * 10, retransmitted: turns * 6, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
     #expect(turns == StallWatch.stormLimit_us / 250_000)
   }
 
@@ -215,7 +221,9 @@ struct LivePieceTests {
     var content = ChunkContent(kind: .media, epoch: 1, firstArrival_us: 0, lastArrival_us: 0, plaintext: [])
     func ends(_ bytes: [UInt8]) -> Bool {
       bytes.withUnsafeBytes {
-        inspector.inspect($0, at: 0, arrival: UTCTime(microseconds: 0), isInOrder: true, into: &content)
+        inspector.inspect(
+          $0, at: 0, arrival: UTCTime(microseconds: 0), now: MonotonicTime(microseconds: 0), isInOrder: true,
+          into: &content)
       }
       return inspector.lastEndsUnit
     }

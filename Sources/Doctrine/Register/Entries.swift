@@ -325,6 +325,8 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
   case noSpace = "no-space"
   /// The camera's encoder left something out: nothing was lost on the way.
   case encoder = "encoder"
+  /// The camera sent more than it may and was sent away.
+  case tooFast = "too-fast"
 
   package var sentence: String {
     switch self {
@@ -334,6 +336,7 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
     case .notDeliverable: "reçu par le transport, non remis"
     case .lostInTransport: "perdu par le transport"
     case .noSpace: "plus de place sur le disque"
+    case .tooFast: "débit maximal dépassé, connexion terminée"
     case .encoder: "discontinuité de l'encodeur de la caméra"
     }
   }

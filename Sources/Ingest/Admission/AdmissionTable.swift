@@ -25,14 +25,12 @@ struct PendingAttempt: Sendable {
 }
 
 extension TransportDelivery {
-  /// The longest window: a relay later than that is of no use, and a stall must stay one.
-  static let longestWindow_ms = 5000
-
   init(_ delivery: Delivery) {
     switch delivery {
     case .complete: self = .complete
     case .timely(let window_ms):
-      self = .timely(window_ms: Int32(clamping: min(max(20, window_ms), Self.longestWindow_ms)))
+      self = .timely(
+        window_ms: Int32(clamping: min(max(Delivery.windows_ms.lowerBound, window_ms), Delivery.windows_ms.upperBound)))
     }
   }
 }
@@ -56,15 +54,17 @@ extension CameraAdmission {
 package final class AdmissionTable: Sendable {
   /// Calls in ten seconds from one address: a whole fleet may share one behind its operator's gateway. Cameras that proved
   /// themselves from there lately are not held up by it.
-  static let callsPerAddress = 400
+  static let callsPerAddress = 1000
   /// Calls in ten seconds for one camera name from one address: nobody elsewhere can use a camera's calls up.
   static let callsPerCamera = 20
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
   static let maximumPending = 4096
-  /// Calls under way that have proved nothing yet: each holds the library's buffers, half a megabyte, until its proof or for
-  /// three seconds. A fleet of 2,000 that comes back within a minute has some tens at a time.
-  static let maximumUnproven = 256
+  /// Key exchanges under way that have proved nothing yet, in all and from one network: each holds the library's buffers, up to
+  /// half a megabyte, until its proof or for three seconds. A fleet of 2,000 that comes back within a minute through one
+  /// operator's gateway has some tens at a time.
+  static let maximumUnproven = 1024
+  static let maximumUnprovenPerNetwork = 192
   /// How long a proof from an address counts for the next call from there.
   static let provenFor_s: Int64 = 24 * 3600
   /// Cameras and addresses remembered as proven: a fleet's, from several addresses each.
@@ -74,6 +74,9 @@ package final class AdmissionTable: Sendable {
     var cameras: [CameraID: CameraAdmission] = [:]
     var usedGrants: Set<IncidentID> = []
     var pending: [Int32: PendingAttempt] = [:]
+    /// Key exchanges under way, whoever asks: from which network and since when.
+    var exchanges: [Int32: (network: String, since: MonotonicTime)] = [:]
+    var exchangesByNetwork: [String: Int] = [:]
     var byAddress = RateLimiter()
     var byCamera = RateLimiter()
     var refusals: [RefusalEntry] = []
@@ -135,8 +138,12 @@ package final class AdmissionTable: Sendable {
           RefusalEntry(
             at: wall, camera: nil, service: nil, peer: request.peer.description, code: "stream-id",
             sentence: "Appel refusé : \(malformed.sentence).", proven: false))
+        Self.begin(request, &state, at: now)
         return .exchangeKeys(passphrase: Self.unknowablePassphrase(), .complete)
-      case .success(let identifier): return Self.decide(request, identifier, &state, now, wall)
+      case .success(let identifier):
+        let answer = Self.decide(request, identifier, &state, now, wall)
+        if case .exchangeKeys = answer { Self.begin(request, &state, at: now) }
+        return answer
       }
     }
   }
@@ -185,14 +192,38 @@ package final class AdmissionTable: Sendable {
     {
       return true
     }
-    guard state.pending.count < maximumUnproven else { return false }
-    return state.byAddress.allows(request.peer.host, limit: callsPerAddress, at: now)
+    forgetExchanges(&state, at: now)
+    guard state.exchanges.count < maximumUnproven,
+      state.exchangesByNetwork[request.peer.network, default: 0] < maximumUnprovenPerNetwork
+    else { return false }
+    return state.byAddress.allows(request.peer.network, limit: callsPerAddress, at: now)
+  }
+
+  private static func begin(_ request: AdmissionRequest, _ state: inout State, at now: MonotonicTime) {
+    endExchange(request.socket, &state)
+    state.exchanges[request.socket] = (request.peer.network, now)
+    state.exchangesByNetwork[request.peer.network, default: 0] += 1
+  }
+
+  private static func endExchange(_ socket: Int32, _ state: inout State) {
+    guard let ended = state.exchanges.removeValue(forKey: socket) else { return }
+    let left = state.exchangesByNetwork[ended.network, default: 1] - 1
+    state.exchangesByNetwork[ended.network] = left > 0 ? left : nil
+  }
+
+  /// Exchanges that were not proven in time. Looked for where one more would be too many.
+  private static func forgetExchanges(_ state: inout State, at now: MonotonicTime) {
+    guard state.exchanges.count >= maximumUnprovenPerNetwork else { return }
+    for (socket, exchange) in state.exchanges where now.since(exchange.since) > proof_s * 1_000_000 {
+      endExchange(socket, &state)
+    }
   }
 
   /// The attempt behind an accepted connection: its passphrase is proven.
   func takeProven(_ socket: Int32) -> PendingAttempt? {
     let now = clocks.monotonic()
     return state.withLock { state in
+      Self.endExchange(socket, &state)
       guard let attempt = state.pending.removeValue(forKey: socket) else { return nil }
       let caller = Caller(camera: attempt.identifier.camera, host: attempt.host)
       if state.proven[caller] == nil, state.proven.count >= Self.maximumProven { state.proven.removeAll() }

@@ -33,6 +33,13 @@ final class CameraState {
   /// The gate: bytes of a camera go on only where there is one. P1, REC-1.
   var recording: OpenRecording?
   var connection: Connection?
+  /// Over all its connections: calling again gains nothing.
+  var rate: RateBound?
 
   init(machine: consuming IncidentMachine) { self.machine = machine }
+
+  /// The bound that holds from this connection on; what was used up of the same one stays used up.
+  func limit(to maximum_kbps: Int, at now: MonotonicTime) {
+    if rate?.maximum_kbps != maximum_kbps { rate = RateBound(maximum_kbps: maximum_kbps, at: now) }
+  }
 }

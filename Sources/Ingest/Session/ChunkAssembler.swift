@@ -16,11 +16,11 @@ struct ChunkAssembler: Sendable {
 
     /// One copy: from the thread's buffer into the chunk.
     mutating func take(
-      _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, _ inspector: inout StreamInspector,
-      isInOrder: Bool
+      _ bytes: UnsafeRawBufferPointer, _ sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime,
+      _ inspector: inout StreamInspector, isInOrder: Bool
     ) {
       inspector.inspect(
-        bytes, at: content.plaintext.count, arrival: arrival, isInOrder: isInOrder, into: &content)
+        bytes, at: content.plaintext.count, arrival: arrival, now: now, isInOrder: isInOrder, into: &content)
       content.plaintext.append(contentsOf: bytes)
       content.packetCount += 1
       content.lastArrival_us = max(content.lastArrival_us, arrival.microseconds)
@@ -51,7 +51,7 @@ struct ChunkAssembler: Sendable {
       closeCurrent()
       current = begin(.media, sequence, arrival, now)
     }
-    current?.take(bytes, sequence, arrival, &inspector, isInOrder: true)
+    current?.take(bytes, sequence, arrival, now, &inspector, isInOrder: true)
     if isForRelay, tapsLive { live.append(bytes, endsUnit: inspector.lastEndsUnit, at: now) }
   }
 
@@ -62,7 +62,7 @@ struct ChunkAssembler: Sendable {
       closeLate()
       late = begin(.fill, sequence, arrival, now)
     }
-    late?.take(bytes, sequence, arrival, &inspector, isInOrder: false)
+    late?.take(bytes, sequence, arrival, now, &inspector, isInOrder: false)
   }
 
   /// Bytes for the relay alone: the recorder still waits for what is before them.

@@ -25,9 +25,10 @@ final class Connection {
   /// When it was last read without having said that there is something.
   var lastLook: MonotonicTime
   var intake: PacketIntake
-  var rate: RateBound
   var meter: LinkMeter
   var ended = false
+  /// Why this end ended it; nil where the other did.
+  var endCause: GapCause?
   /// Since when the transport says that it is over. In timely delivery what waits for its time is still handed over.
   var endedSince: MonotonicTime?
   let lastWindow_us: Int64
@@ -49,17 +50,16 @@ final class Connection {
     self.isLinkTest = isLinkTest
     self.epoch = epoch
     var holeLimit_us = Reorderer.holeLimit_us
-    if case .timely(let window_ms) = TransportDelivery(reception.delivery) {
+    if case .timely = reception.delivery {
       // What the transport does not hand over in order by then, it has dropped.
       holeLimit_us = 0
-      lastWindow_us = Int64(window_ms) * 1000 + Self.margin_us
+      lastWindow_us = Int64(accepted.socket.window_ms()) * 1000 + Self.margin_us
     } else {
       lastWindow_us = 0
     }
     intake = PacketIntake(
       reorderer: Reorderer(holeLimit_us: holeLimit_us, relayBudget_us: Int64(reception.relayBudget_ms) * 1000),
       assembler: ChunkAssembler(epoch: epoch))
-    rate = RateBound(maximum_kbps: reception.maximumRate_kbps, at: now)
     meter = LinkMeter(
       delivery: reception.delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)
   }

@@ -8,7 +8,8 @@ import Doctrine
 /// What has not come after ``settled_us``, or by the end, never comes: a gap, told once by ``takeSettled()``.
 ///
 /// Bounded: past ``maximumHeld_bytes`` or ``maximumHeld`` packets the oldest hole is given up at once, as if its time were
-/// over. Nothing is dropped for it; what comes later than that fills the hole as ever.
+/// over. Nothing is dropped for it; what comes later than that fills the hole as ever. Past ``maximumHoles`` the oldest hole is
+/// forgotten: it is told as a gap, and what comes for it later is taken for a repetition.
 struct Reorderer: Sendable {
   /// A hole older than this no longer holds back what is behind it.
   static let holeLimit_us: Int64 = 500_000
@@ -18,6 +19,7 @@ struct Reorderer: Sendable {
   static let maximumHeld_bytes = 2 << 20
   /// Holes remembered for packets that come late; the oldest are given up first.
   static let maximumHoles = 1024
+  private static let keptSlots = 256
   /// A retransmission that has not come by then will not come.
   static let settled_us: Int64 = 10_000_000
 
@@ -49,6 +51,8 @@ struct Reorderer: Sendable {
   private var held_bytes = 0
   private var lastArrival = UTCTime(microseconds: 0)
   private var holes: [Hole] = []
+  /// Holes that are no longer remembered and not told yet.
+  private var forgotten: [Hole] = []
   /// Before the first packet that arrived: the sender may have sent some that come late, or none.
   private var early: Range<UInt64> = 0..<0
   private var lateEarly: Set<UInt64> = []
@@ -117,8 +121,9 @@ struct Reorderer: Sendable {
   ///
   /// - Parameter isOver: the connection is over: nothing comes any more.
   mutating func takeSettled(now: MonotonicTime, isOver: Bool = false) -> [Hole] {
-    guard !holes.isEmpty else { return [] }
-    var settled: [Hole] = []
+    guard !holes.isEmpty || !forgotten.isEmpty else { return [] }
+    var settled = forgotten
+    forgotten = []
     for index in holes.indices where !holes[index].isTold {
       guard isOver || holeLimit_us == 0 || now.since(holes[index].givenUp) >= Self.settled_us else { continue }
       holes[index].isTold = true
@@ -203,7 +208,7 @@ struct Reorderer: Sendable {
   private mutating func giveUp(
     upTo sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime, into assembler: inout ChunkAssembler
   ) {
-    if holes.count >= Self.maximumHoles { holes.removeFirst() }
+    if holes.count >= Self.maximumHoles { forgetAHole() }
     holes.append(Hole(range: next..<sequence, from: lastArrival, to: arrival, givenUp: now))
     if relayNext < sequence {
       relayNext = sequence
@@ -211,6 +216,15 @@ struct Reorderer: Sendable {
     }
     next = sequence
     assembler.holeCame()
+  }
+
+  /// The oldest that is told, or the oldest: what comes for it later is taken for a repetition.
+  private mutating func forgetAHole() {
+    let told = holes.indices.filter { holes[$0].isTold }.min { holes[$0].range.lowerBound < holes[$1].range.lowerBound }
+    let oldest = told ?? holes.indices.min { holes[$0].range.lowerBound < holes[$1].range.lowerBound }
+    guard let oldest else { return }
+    let hole = holes.remove(at: oldest)
+    if !hole.isTold { forgotten.append(hole) }
   }
 
   private mutating func releaseHeld(now: MonotonicTime, into assembler: inout ChunkAssembler) {
@@ -222,6 +236,8 @@ struct Reorderer: Sendable {
       held_bytes -= packet.bytes.count
       packet.bytes.withUnsafeBytes { deliver(next, $0, packet.arrival, now, into: &assembler) }
     }
+    // A burst needs many once; what every turn walks over stays short.
+    if slots.count > Self.keptSlots { slots = [] }
   }
 
   /// The relay's part of what is held: past each hole that is older than its budget.

@@ -28,15 +28,18 @@ struct StallWatch: Sendable {
   ///
   /// - Parameters:
   ///   - total: packets that came since the connection began; of them `again` by retransmission.
+  ///   - patience_us: how long a healthy connection may hand nothing over besides: its window, a queue on its way.
   /// - Returns: whether the connection is frozen.
-  mutating func looked(received total: Int64, retransmitted again: Int64, waiting_bytes: Int, elapsed_us: Int64) -> Bool
-  {
+  mutating func looked(
+    received total: Int64, retransmitted again: Int64, waiting_bytes: Int, patience_us: Int64, elapsed_us: Int64
+  ) -> Bool {
     if total > received, waiting_bytes > 0 { arriving_us += elapsed_us }
     received = total
     let first = start ?? (total, again)
     start = first
-    guard arriving_us >= Self.limit_us else { return false }
+    let limit_us = Self.limit_us + patience_us
+    guard arriving_us >= limit_us else { return false }
     let isStorm = Double(again - first.retransmitted) > Double(total - first.received) * Self.stormShare
-    return !isStorm || arriving_us >= Self.stormLimit_us
+    return !isStorm || arriving_us >= max(limit_us, Self.stormLimit_us)
   }
 }

@@ -43,9 +43,12 @@ struct StreamInspector: Sendable {
 
   /// Notes random-access points and the first clock of a message that is to stand at `offset` of a chunk.
   ///
-  /// - Parameter isInOrder: false for what fills a hole: its counters and clocks were passed long ago.
+  /// - Parameters:
+  ///   - now: of the clock that nobody sets: the stream's own is compared with it.
+  ///   - isInOrder: false for what fills a hole: its counters and clocks were passed long ago.
   mutating func inspect(
-    _ bytes: UnsafeRawBufferPointer, at offset: Int, arrival: UTCTime, isInOrder: Bool, into content: inout ChunkContent
+    _ bytes: UnsafeRawBufferPointer, at offset: Int, arrival: UTCTime, now: MonotonicTime, isInOrder: Bool,
+    into content: inout ChunkContent
   ) {
     guard bytes.count % Self.packet_bytes == 0 else {
       foreign += 1
@@ -73,7 +76,7 @@ struct StreamInspector: Sendable {
         if flags & 0x10 != 0, bytes[start + 4] >= 7 {
           let value = Self.clock(bytes, start + 6)
           if content.firstClock == ChunkHeader.noClock { content.firstClock = value }
-          if isInOrder { clock.ticked(pid: UInt16(pid), clock_90k: value, at: arrival.microseconds) }
+          if isInOrder { clock.ticked(pid: UInt16(pid), clock_90k: value, at: now.microseconds) }
         }
       }
       if isInOrder, control & 0x10 != 0, pid != Self.nullPID { count(pid, control & 0x0F, mayJump, arrival) }

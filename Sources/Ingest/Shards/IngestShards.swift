@@ -21,9 +21,6 @@ package struct ListenAddress: Equatable, Sendable, CustomStringConvertible {
 
 /// The threads that own the cameras from socket to chunk: as many as asked, each with a listener of its own on every port.
 package final class IngestShards: Sendable {
-  /// What may wait for the disks, of all shards together: five seconds of 200 cameras at 2 Mbit/s.
-  static let capacity_bytes = 256 << 20
-
   private let shards: [Shard]
   private let common: ShardCommon
 
@@ -37,7 +34,7 @@ package final class IngestShards: Sendable {
       volumes: Volumes(root: footageRoot), clocks: clocks, logger: logger)
     self.common = common
     shards = (0..<max(1, count)).map {
-      Shard($0, footageRoot: footageRoot, capacity_bytes: Self.capacity_bytes / max(1, count), common: common)
+      Shard($0, footageRoot: footageRoot, common: common)
     }
   }
 
@@ -84,7 +81,7 @@ package final class IngestShards: Sendable {
     let shard = answer.closing.map { owner(of: $0.camera) } ?? shards[0]
     writeOn(answer, recovered, in: shard)
     if let incident { common.index.closesIncident(part, incident) }
-    _ = shard.writer.submit(
+    shard.writer.submit(
       .close(
         part: part.rawValue,
         CloseNote.content(
@@ -107,7 +104,7 @@ package final class IngestShards: Sendable {
   private func writeOn(_ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, in shard: Shard) {
     let part = answer.grant.part
     common.index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexed?.chunkCount)
-    _ = shard.writer.submit(
+    shard.writer.submit(
       .resume(part: part.rawValue, path: answer.path, chain: recovered.chain, key: answer.grant.symmetricKey))
   }
 
@@ -120,6 +117,7 @@ package final class IngestShards: Sendable {
     var ports = addresses.map(\.port)
     let table = common.table
     let mailboxes = shards.map(\.mailbox)
+    for address in addresses { try SRTListener.checkFree(host: address.host, port: address.port) }
     let cores = try shards.map { shard in
       let listeners = try addresses.indices.map { index in
         let listener = Listener(

@@ -21,12 +21,11 @@ final class Shard: Sendable {
   private let started = Atomic<Bool>(false)
   private let finished = DispatchSemaphore(value: 0)
 
-  /// - Parameter capacity_bytes: what may wait for this shard's disk.
-  init(_ number: Int, footageRoot: String, capacity_bytes: Int, common: ShardCommon) {
+  init(_ number: Int, footageRoot: String, common: ShardCommon) {
     self.number = number
     let mailbox = self.mailbox
     let index = common.index
-    writer = FootageWriter(root: footageRoot, volumes: common.volumes, capacity_bytes: capacity_bytes) { outcome in
+    writer = FootageWriter(root: footageRoot, volumes: common.volumes, backlog: common.backlog) { outcome in
       index.take(outcome)
       if case .broken(let part, _) = outcome { mailbox.post(.goOnElsewhere(PartID(part))) }
     }

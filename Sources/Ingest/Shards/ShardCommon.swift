@@ -10,6 +10,8 @@ struct ShardCommon: Sendable {
   let feed: LiveFeed
   let index: IndexFeed
   let volumes: Volumes
+  /// What waits for the disks, of all shards together.
+  let backlog = FootageBacklog()
   let streaming = StreamingRecordings()
   let clocks: IngestClocks
   let logger: Logger

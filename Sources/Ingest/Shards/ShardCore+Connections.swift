@@ -39,8 +39,9 @@ extension ShardCore {
     let state = cameras[camera] ?? CameraState(machine: IncidentMachine())
     cameras[camera] = state
     if let other = state.connection {
-      // While the disk holds reading back, silence says nothing about the first device.
-      guard hasRoom, now.since(max(other.lastPacket, roomSince)) >= Self.takeover_us else {
+      // While the disk holds reading back, silence says nothing about the first device; a socket that is gone does.
+      let isGone = other.ended || other.endedSince != nil || !other.accepted.socket.isConnected()
+      guard isGone || hasRoom && now.since(max(other.lastPacket, roomSince)) >= Self.takeover_us else {
         refuse(
           attempt, admission, "two-devices",
           "Deux appareils sous une identité : la première connexion est active. Changez la phrase secrète de cette caméra."
@@ -90,6 +91,7 @@ extension ShardCore {
       reception: reception, wall: wall)
     connection.intake.assembler.tapsLive = recording.isLive
     state.connection = connection
+    state.limit(to: reception.maximumRate_kbps, at: now)
     common.streaming.joined(recording.recording)
     common.spool.append(
       .streamJoined(
@@ -116,6 +118,7 @@ extension ShardCore {
   /// A camera that sends more than it may, for longer than the grace: its connection ends, the incident goes on.
   func tooFast(_ connection: Connection, at now: MonotonicTime) {
     connection.ended = true
+    connection.endCause = .tooFast
     guard let recording = connection.state.recording else { return }
     common.spool.append(
       .refused(
@@ -137,6 +140,7 @@ extension ShardCore {
         "connection": "\(connection.id)", "missing": "\(connection.intake.reorderer.missing)",
         "duplicates": "\(connection.intake.reorderer.duplicates)",
         "foreign": "\(connection.intake.assembler.inspector.foreign)",
+        "relay-skips": "\(connection.intake.reorderer.relaySkips)",
         "discontinuities": "\(connection.intake.assembler.inspector.discontinuities)",
       ])
     guard !connection.isLinkTest else {
@@ -145,6 +149,7 @@ extension ShardCore {
     }
     let state = connection.state
     if state.connection === connection { state.connection = nil }
+    if cause != .tooFast { readRest(of: connection, at: now) }
     connection.intake.finish(at: now)
     handOver(connection, at: now)
     guard let recording = state.recording else { return }
@@ -154,7 +159,9 @@ extension ShardCore {
     let age = now.since(connection.lastPacket)
     recording.machine.disconnected(
       cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost))
-    state.machine.streamEnded(lastPacketAge_us: age, at: now)
+    // A camera that was sent away did not stop of its own accord.
+    let isStop = cause == nil && age < IncidentMachine.freshPacket_us
+    state.machine.streamEnded(lastPacketAge_us: isStop ? age : IncidentMachine.freshPacket_us, at: now)
     common.streaming.left(recording.recording)
     common.spool.append(
       .streamLeft(

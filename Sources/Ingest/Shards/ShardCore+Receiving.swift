@@ -10,14 +10,19 @@ extension ShardCore {
   /// How often a connection is read that says it has nothing: what lies behind a hole is not counted by the library, and
   /// reading what is not there costs an exception in it.
   static let look_us: Int64 = 50_000
+  static let timelyLook_us: Int64 = 10_000
+  /// What is read at the most of a connection that ends: all that the library can hold for it.
+  private static let rest_messages = 8192
 
   /// Reads what a connection has, a bounded number of messages.
   func drain(_ connection: Connection, _ buffer: UnsafeMutableRawBufferPointer) {
     guard !connection.ended else { return }
-    var left = min(connection.accepted.socket.readable(), Self.messagesPerTurn)
     let now = common.clocks.monotonic()
+    // In timely delivery the library counts what is there, also what waits for its time.
+    let isTimely = connection.lastWindow_us > 0
+    var left = isTimely ? 0 : min(connection.accepted.socket.readable(), Self.messagesPerTurn)
     if left == 0 {
-      guard now.since(connection.lastLook) >= Self.look_us else { return }
+      guard now.since(connection.lastLook) >= (isTimely ? Self.timelyLook_us : Self.look_us) else { return }
       left = Self.messagesPerTurn
       connection.lastLook = now
     }
@@ -35,7 +40,23 @@ extension ShardCore {
     connection.lastPacket = now
     _ = recording?.machine.packetArrived(at: arrival)
     connection.meter.bytes += Int64(turn.bytes)
-    if !connection.rate.took(turn.bytes, at: now) { tooFast(connection, at: now) }
+    if connection.state.rate?.took(turn.bytes, at: now) == false { tooFast(connection, at: now) }
+    readAny = true
+  }
+
+  /// Reads what the library has acknowledged of a connection that this end ends: the sender believes it kept.
+  func readRest(of connection: Connection, at now: MonotonicTime) {
+    guard let recording = connection.state.recording, recording.machine.isReceiving else { return }
+    let arrival = common.clocks.wall()
+    let turn = withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 16) { buffer in
+      connection.intake.read(
+        connection.accepted.socket, limit: Self.rest_messages, into: buffer, isRecorded: true, arrival: arrival,
+        now: now)
+    }
+    guard turn.bytes > 0 else { return }
+    connection.lastPacket = now
+    connection.meter.bytes += Int64(turn.bytes)
+    _ = recording.machine.packetArrived(at: arrival)
   }
 
   /// Hands finished chunks to the writer and live bytes to the feed.
@@ -52,8 +73,5 @@ extension ShardCore {
     if !live.isEmpty, recording.isLive { common.feed.offer(recording.recording, live) }
   }
 
-  func submit(_ command: FootageCommand) {
-    // The line has twice the room at which reading stops: what is in hand always fits.
-    if !writer.submit(command) { logger.critical("writer line full: a chunk was dropped") }
-  }
+  func submit(_ command: FootageCommand) { writer.submit(command) }
 }

@@ -10,6 +10,8 @@ extension ShardCore {
   static let remembered_us: Int64 = 600_000_000
   /// A connection that was silent for so long is looked at for a stall.
   private static let silent_us: Int64 = 500_000
+  /// Two round trips that the stall's own limit leaves room for.
+  private static let queueless_us: Int64 = 2_000_000
 
   func slowTurn(now: MonotonicTime, wall: UTCTime) {
     if number == 0 { for refusal in common.table.drainRefusals() { common.spool.append(.refused(refusal)) } }
@@ -48,9 +50,12 @@ extension ShardCore {
       return false
     }
     guard let figures = connection.accepted.socket.statistics() else { return false }
+    // A retransmission that stands behind a queue on its way comes a round trip of that queue later.
+    let queue_us = min(max(0, Int64(figures.roundTrip_ms * 2000) - Self.queueless_us), StallWatch.stormLimit_us)
     return connection.stall.looked(
       received: figures.packetsReceived, retransmitted: Int64(figures.packetsRetransmitted),
-      waiting_bytes: figures.receiveBuffer_bytes, elapsed_us: Self.slowTurn_us)
+      waiting_bytes: figures.receiveBuffer_bytes, patience_us: connection.lastWindow_us + queue_us,
+      elapsed_us: Self.slowTurn_us)
   }
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {

@@ -14,6 +14,7 @@ final class ShardCore {
   static let connectionsPerTick_ms = 5
   static let longestTick_ms = 5
   static let wait_ms: Int64 = 10
+  static let fruitless_us: UInt32 = 1000
   static let slowTurn_us: Int64 = 250_000
 
   let number: Int
@@ -29,6 +30,8 @@ final class ShardCore {
   /// silence says nothing about a camera.
   var hasRoom = true
   var roomSince = MonotonicTime(microseconds: 0)
+  /// Whether anything was read in this turn.
+  var readAny = false
   private var lastSlowTurn = MonotonicTime(microseconds: 0)
   /// Connections are polled while they are few: the library wakes a poll set for every packet, under one lock for all.
   private var isPolling = true
@@ -70,6 +73,7 @@ final class ShardCore {
 
   /// One turn over all connections.
   private func turn(_ buffer: UnsafeMutableRawBufferPointer) {
+    readAny = false
     let room = writer.hasRoom
     if room, !hasRoom { roomSince = common.clocks.monotonic() }
     hasRoom = room
@@ -82,7 +86,7 @@ final class ShardCore {
       anyEnded = anyEnded || connection.ended
     }
     if anyEnded || connections.contains(where: \.ended) {
-      for connection in connections where connection.ended { end(connection, at: now) }
+      for connection in connections where connection.ended { end(connection, at: now, cause: connection.endCause) }
     }
     if now.since(lastSlowTurn) >= Self.slowTurn_us {
       lastSlowTurn = now
@@ -101,7 +105,8 @@ final class ShardCore {
       for connection in connections where !connection.isPolled { setPolled(connection, true, poll) }
     }
     if hasRoom, polls {
-      _ = poll.wait(timeout_ms: Self.wait_ms)
+      // An event of what cannot be read yet comes again at once.
+      if poll.wait(timeout_ms: Self.wait_ms), !readAny { usleep(Self.fruitless_us) }
     } else {
       let tick_ms = (connections.count - Self.eventDrivenConnections) / Self.connectionsPerTick_ms + 1
       usleep(UInt32(max(1, min(Self.longestTick_ms, tick_ms)) * 1000))

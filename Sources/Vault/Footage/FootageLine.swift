@@ -1,10 +1,24 @@
 internal import Dispatch
 internal import Synchronization
 
-/// The line between the sockets' thread and the writer's, bounded in bytes.
+/// What is not durable yet, of all writers that share it: what waits in their lines, and what they hold until their flush is
+/// done.
+package final class FootageBacklog: Sendable {
+  private let total = Atomic<Int>(0)
+
+  package init() {}
+
+  package var bytes: Int { total.load(ordering: .relaxed) }
+
+  fileprivate func changed(by difference: Int) {
+    if difference != 0 { total.add(difference, ordering: .relaxed) }
+  }
+}
+
+/// The line between the sockets' thread and the writer's.
 ///
-/// What counts is everything that is not durable yet: what waits in the line, and what the writer holds until its flush is
-/// done. A disk that stalls therefore fills it, and the sockets stop being read before memory does.
+/// It takes everything: who fills it looks at the backlog and stops reading its sockets, so that what comes after is bounded by
+/// what is in hand. A disk that stalls therefore holds the transport back before memory is full, and nothing is dropped.
 final class FootageLine: Sendable {
   struct Taken {
     var commands: [FootageCommand]
@@ -22,27 +36,24 @@ final class FootageLine: Sendable {
     var isClosed = false
   }
 
-  private let capacity_bytes: Int
+  private let backlog: FootageBacklog
   private let state = Mutex(State())
   /// Counts what was appended; its waits are on a clock that nobody can set.
   private let arrivals = DispatchSemaphore(value: 0)
 
-  init(capacity_bytes: Int) { self.capacity_bytes = capacity_bytes }
+  init(backlog: FootageBacklog) { self.backlog = backlog }
 
   var undurable_bytes: Int { state.withLock { $0.waiting_bytes + $0.held_bytes } }
 
   var oldestUndurable_us: Int64? { state.withLock { $0.oldest_us } }
 
-  /// False when the line is full: nothing was taken.
-  func append(_ command: FootageCommand) -> Bool {
-    let accepted = state.withLock { state in
-      guard state.waiting_bytes + state.held_bytes < capacity_bytes else { return false }
+  func append(_ command: FootageCommand) {
+    state.withLock { state in
       state.commands.append(command)
       state.waiting_bytes += command.weight_bytes
-      return true
     }
-    if accepted { arrivals.signal() }
-    return accepted
+    backlog.changed(by: command.weight_bytes)
+    arrivals.signal()
   }
 
   /// The flusher's word on the batch it was given.
@@ -62,10 +73,14 @@ final class FootageLine: Sendable {
   ///   - held_bytes: what the writer holds that is not durable yet.
   ///   - oldest_us: when the oldest of it that is being flushed came.
   func take(until deadline: DispatchTime, held_bytes: Int, oldest_us: Int64?) -> Taken {
-    state.withLock { state in
-      state.held_bytes = held_bytes
-      state.oldest_us = oldest_us
+    let before = state.withLock { state in
+      defer {
+        state.held_bytes = held_bytes
+        state.oldest_us = oldest_us
+      }
+      return state.held_bytes
     }
+    backlog.changed(by: held_bytes - before)
     _ = arrivals.wait(timeout: deadline)
     return state.withLock { state in
       let taken = Taken(commands: state.commands, flushed: state.flushed, isClosed: state.isClosed)

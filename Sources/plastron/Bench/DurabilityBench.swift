@@ -64,7 +64,7 @@ struct DurabilityBench: ParsableCommand {
         incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_260_101,
         created_us: 0, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 0, count: 60),
         sealedFacts: [])
-      _ = writer.submit(
+      writer.submit(
         .open(part: part, path: "2026/\(part).plm", header: header, key: SymmetricKey(size: .bits256), after: nil))
     }
     usleep(500_000)
@@ -80,7 +80,7 @@ struct DurabilityBench: ParsableCommand {
         if due > passed + 1_000_000 { usleep(UInt32((due - passed) / 1000)) }
         // Its first packet came half a second ago.
         let arrival = Self.now_us() - 500_000
-        _ = writer.submit(
+        writer.submit(
           .append(
             part: part,
             ChunkContent(
