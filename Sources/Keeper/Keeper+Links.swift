@@ -156,7 +156,9 @@ extension Keeper {
       return CameraLink(
         camera: camera.id, service: camera.service, serviceName: service?.name ?? "?", model: camera.model,
         enabled: camera.enabled, isIssued: camera.issuedTo != nil, reception: reception(of: camera),
-        clock: camera.clock, isConnected: isConnected, health: Self.sum(state.reports),
+        clock: camera.clock, isConnected: isConnected,
+        // What was is the recording's, and goes with it.
+        health: isConnected ? Self.sum(state.reports) : nil,
         diagnoses: isConnected ? LinkDiagnosis.all(state.reports, clock: camera.clock) : [])
     }
     return .cameras(found.sorted { $0.camera.rawValue < $1.camera.rawValue })

@@ -53,14 +53,14 @@ struct LinkTests {
       reports: [
         report(0),
         report(1) {
-          $0.retransmitted = 400
+          $0.retransmitted = 700
           $0.lag_ms = 2600
         },
       ], codes: [.storm, .lag], severity: .alarm,
-      words: ["21 %", "le retard est de 2,6 s", "the lag is 2.6 s", "maxbw", "trop petite"]),
+      words: ["37 %", "le retard est de 2,6 s", "the lag is 2.6 s", "maxbw", "trop petite"]),
     Case(
       name: "repetitions that keep up are no storm",
-      reports: [report(0), report(1) { $0.retransmitted = 400 }], codes: []),
+      reports: [report(0), report(1) { $0.retransmitted = 700 }], codes: []),
     Case(
       name: "half of it repetitions is one without a clock to see the lag by",
       reports: [

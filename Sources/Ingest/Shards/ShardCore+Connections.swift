@@ -134,16 +134,8 @@ extension ShardCore {
   func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil) {
     guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
     connections.remove(at: place)
-    logger.info(
-      "stream closed",
-      metadata: [
-        "connection": "\(connection.id)", "missing": "\(connection.intake.reorderer.missing)",
-        "duplicates": "\(connection.intake.reorderer.duplicates)",
-        "foreign": "\(connection.intake.assembler.inspector.foreign)",
-        "relay-skips": "\(connection.intake.reorderer.relaySkips)",
-        "discontinuities": "\(connection.intake.assembler.inspector.discontinuities)",
-      ])
     guard !connection.isLinkTest else {
+      sayClosed(connection, "link-test")
       tellLinkTest(connection, at: now)
       return
     }
@@ -152,13 +144,17 @@ extension ShardCore {
     if cause != .tooFast { readRest(of: connection, at: now) }
     connection.intake.finish(at: now)
     handOver(connection, at: now)
-    guard let recording = state.recording else { return }
+    guard let recording = state.recording else {
+      sayClosed(connection, "incident-closed")
+      return
+    }
     recording.damage += connection.intake.assembler.inspector.foreign
     writeGaps(of: connection, in: recording, now: now, isOver: true)
     tellHealth([health(of: connection, in: recording, now: now)])
     let age = now.since(connection.lastPacket)
-    recording.machine.disconnected(
-      cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost))
+    let why = cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost)
+    sayClosed(connection, why.rawValue)
+    recording.machine.disconnected(why)
     // A camera that was sent away did not stop of its own accord.
     let isStop = cause == nil && age < IncidentMachine.freshPacket_us
     state.machine.streamEnded(lastPacketAge_us: isStop ? age : IncidentMachine.freshPacket_us, at: now)
@@ -166,6 +162,18 @@ extension ShardCore {
     common.spool.append(
       .streamLeft(
         recording.incident, recording.recording, epoch: Int64(connection.epoch), at: common.clocks.wall()))
+  }
+
+  private func sayClosed(_ connection: Connection, _ cause: String) {
+    logger.info(
+      "stream closed",
+      metadata: [
+        "connection": "\(connection.id)", "cause": "\(cause)", "missing": "\(connection.intake.reorderer.missing)",
+        "duplicates": "\(connection.intake.reorderer.duplicates)",
+        "foreign": "\(connection.intake.assembler.inspector.foreign)",
+        "relay-skips": "\(connection.intake.reorderer.relaySkips)",
+        "discontinuities": "\(connection.intake.assembler.inspector.discontinuities)",
+      ])
   }
 
   private func tellLinkTest(_ connection: Connection, at now: MonotonicTime) {

@@ -318,8 +318,8 @@ struct SetReception: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reception", abstract: "Règle la réception d'une caméra (how a camera is received).",
     discussion: """
-      complete : rien n'est abandonné, même en retard. timely : ce qui vient après la fenêtre est abandonné ; pour une
-      liaison trop petite. Vaut dès la prochaine connexion. (Holds from the next connection on.)
+      complete : rien n'est abandonné, même en retard ; c'est ce qui enregistre le plus. timely : ce qui vient après la
+      fenêtre est abandonné, pour un direct sans retard. Vaut dès la prochaine connexion. (Holds from the next connection on.)
       """)
   @OptionGroup var options: ActOptions
   @Option var camera: String
