@@ -60,6 +60,8 @@ package final class AdmissionTable: Sendable {
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
   static let maximumPending = 4096
+  /// Lines of refusals between two looks, a quarter of a second; a few codes more without a name.
+  static let maximumRefusals = 512
   /// Key exchanges under way that have proved nothing yet, in all and from one network: each holds the library's buffers, up to
   /// half a megabyte, until its proof or for three seconds. A fleet of 2,000 that comes back within a minute through one
   /// operator's gateway has some tens at a time.
@@ -254,16 +256,22 @@ package final class AdmissionTable: Sendable {
     }
   }
 
-  /// Like refusals become one line with a count, so that a flood stays small.
+  /// Like refusals become one line with a count, so that a flood stays small: past ``maximumRefusals`` lines without the
+  /// camera's name.
   private static func note(_ state: inout State, _ refusal: RefusalEntry) {
+    var refusal = refusal
+    if state.refusals.count >= maximumRefusals,
+      !state.refusals.contains(where: { $0.code == refusal.code && $0.camera == refusal.camera })
+    {
+      refusal.camera = nil
+      refusal.service = nil
+    }
     if let index = state.refusals.lastIndex(where: {
       $0.code == refusal.code && $0.camera == refusal.camera
     }) {
       state.refusals[index].count += 1
-    } else if state.refusals.count < 512 {
-      state.refusals.append(refusal)
     } else {
-      state.refusals[511].count += 1
+      state.refusals.append(refusal)
     }
   }
 
