@@ -123,6 +123,11 @@ package actor Keeper {
   var cameras: [CameraID: CameraEntry] = [:]
   var grants: [CameraID: [IncidentGrant]] = [:]
   var grantsDay: LocalDate?
+  /// Between two walls: what an eye does not miss, and longer where there is more to tell.
+  private static let wallGap: Duration = .milliseconds(20)
+  private static let wallGapPerIncident: Duration = .microseconds(100)
+  private var wallIsDue = false
+  private var lastWall = ContinuousClock.now - .seconds(60)
   var active: [IncidentID: ActiveIncident] = [:]
   var viewings: [ViewingID: OpenViewing] = [:]
   var alarms: [CameraAlarm] = []
@@ -350,13 +355,35 @@ package actor Keeper {
     for id in viewings.keys { try? await leave(id, cause: "console-stopped") }
   }
 
+  /// Shows every console the wall as it is now: at once, or as soon as the last time is long enough ago.
+  ///
+  /// A wall is told whole. A fleet that comes back changes it hundreds of times a second: once in a while is enough for eyes, and
+  /// the acts themselves go their own way.
   func publishWall() {
+    guard !consoleStreams.isEmpty, !wallIsDue else { return }
+    let gap = Self.wallGap + Self.wallGapPerIncident * active.count
+    let since = ContinuousClock.now - lastWall
+    guard since < gap else {
+      publishWallNow()
+      return
+    }
+    wallIsDue = true
+    Task {
+      try? await Task.sleep(for: gap - since)
+      publishWallNow()
+    }
+  }
+
+  private func publishWallNow() {
+    wallIsDue = false
+    lastWall = .now
     let state = wall()
     for stream in consoleStreams.values { stream.yield(.wall(state)) }
   }
 
   func wall() -> WallState {
     let now = clock()
+    let watchers = viewings.values.reduce(into: [RecordingID: Int]()) { $0[$1.recording, default: 0] += 1 }
     alarms.removeAll { $0.at.adding(seconds: Self.alarm_s) < now }
     let cards = active.values.filter { $0.closing == nil }.map { incident -> IncidentCard in
       let entry = incident.entry
@@ -366,7 +393,7 @@ package actor Keeper {
         serviceName: service?.name ?? "?", camera: entry.camera, agent: incident.agent?.name ?? "?",
         matricule: incident.agent?.matricule ?? "?", reference: entry.reference, openedAt: entry.openedAt,
         streaming: incident.streaming, threat: incident.threat,
-        watchers: viewings.values.count { $0.recording == entry.recording },
+        watchers: watchers[entry.recording, default: 0],
         liveSound: service?.regime.liveSound ?? false,
         overdue: max(
           entry.openedAt.adding(seconds: IncidentMachine.confirmationBound_s),

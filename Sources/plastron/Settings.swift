@@ -99,8 +99,8 @@ struct Settings: Sendable {
       nodeName: config.string(forKey: "node.name", default: ProcessInfo.processInfo.hostName),
       ingestHost: config.string(forKey: "ingest.host", default: "0.0.0.0"),
       ingestPort: try port(config, "ingest.port", 9710),
-      ingestAlso: try config.stringArray(forKey: "ingest.also", default: []).map(address),
-      ingestThreads: try threads(config.int(forKey: "ingest.threads")),
+      ingestAlso: try addresses(config, "ingest.also"),
+      ingestThreads: try threads(config, "ingest.threads"),
       consoleHost: config.string(forKey: "console.host", default: "127.0.0.1"),
       consolePort: Int(try port(config, "console.port", 8443)),
       deviceHost: config.string(forKey: "device.host", default: "0.0.0.0"),
@@ -188,21 +188,32 @@ struct Settings: Sendable {
     return value
   }
 
+  /// A list, or one text with commas.
+  private static func addresses(_ config: ConfigReader, _ key: ConfigKey) throws -> [ListenAddress] {
+    let texts =
+      config.stringArray(forKey: key)
+      ?? config.string(forKey: key).map { $0.split(separator: ",").map(String.init) } ?? []
+    return try texts.map { try address($0.trimmingCharacters(in: .whitespaces)) }
+  }
+
   /// `host:port`, the host of version 6 in brackets.
   private static func address(_ text: String) throws -> ListenAddress {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0,
+      case let host = String(text[..<colon]), !host.isEmpty,
+      !host.contains(":") || host.hasPrefix("[") && host.hasSuffix("]")
+    else {
       throw Invalid(
         description: "ingest.also: \(text) is not an address and port (192.0.2.1:9711 or [2001:db8::1]:9711)")
     }
-    let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
-    return ListenAddress(host: host, port: port)
+    return ListenAddress(host: host.trimmingCharacters(in: CharacterSet(charactersIn: "[]")), port: port)
   }
 
-  private static func threads(_ asked: Int?) throws -> Int {
-    let cores = ProcessInfo.processInfo.activeProcessorCount
-    guard let asked else { return min(cores, maximumThreads) }
-    guard (1...maximumThreads).contains(asked) else {
-      throw Invalid(description: "ingest.threads: \(asked) is not a number from 1 to \(maximumThreads)")
+  private static func threads(_ config: ConfigReader, _ key: ConfigKey) throws -> Int {
+    guard let text = config.string(forKey: key) ?? config.int(forKey: key).map(String.init) else {
+      return min(ProcessInfo.processInfo.activeProcessorCount, maximumThreads)
+    }
+    guard let asked = Int(text), (1...maximumThreads).contains(asked) else {
+      throw Invalid(description: "\(key): \(text) is not a number from 1 to \(maximumThreads)")
     }
     return asked
   }

@@ -94,8 +94,8 @@ class Sender:
 
     def start_ffmpeg(self):
         settings = self.folder / f"{self.name}.ffpreset"
-        lines, address = re.search(r"ffpreset.*?:\n((?:  \w+=.*\n)+).*\n.*-fpre \S+ (srt://\S+)", self.printed).groups()
-        settings.write_text(lines.replace("  ", ""))
+        lines, address = re.search(r"ffpreset.*?:\n((?:\w+=.*\n)+).*\n.*-fpre \S+ (srt://[^\s;]+)", self.printed).groups()
+        settings.write_text(lines)
         same = ["-map", "0", "-c", "copy", "-f", "mpegts"]
         process = self.run(["ffmpeg", "-v", "error", "-re", "-i", self.clip, *same, "-fpre", settings, address, *same, self.sent])
         self.arguments = until(lambda: next((line for line in [pathlib.Path(f"/proc/{process.pid}/cmdline").read_text()] if address in line), None))

@@ -26,13 +26,13 @@ struct ClientSettings {
     Réglages de l'appareil pour \(rate_kbps) kbit/s, à refaire si le débit change (settings of the device, anew if its rate changes):
 
     ffmpeg : écrivez ces lignes dans \(camera).ffpreset, lisible par vous seul ; la phrase secrète ne passe ainsi par aucune ligne de commande (write these lines to a file that only you can read: the passphrase is on no command line):
-      streamid=\(streamID)
-      passphrase=\(passphrase)
-      pbkeylen=16
-      maxbw=\(bound_bytesPerSecond)
-      linger=5
-    puis (then):
-      ffmpeg ... -f mpegts -fpre \(camera).ffpreset \(address)
+    streamid=\(streamID)
+    passphrase=\(passphrase)
+    pbkeylen=16
+    maxbw=\(bound_bytesPerSecond)
+    linger=5
+    puis, dans une boucle qui la relance (then, in a loop that starts it again):
+      while sleep 1; do ffmpeg ... -f mpegts -fpre \(camera).ffpreset \(address); done
 
     OBS : Paramètres, Flux, Personnalisé (Settings, Stream, Custom); le profil d'OBS garde la phrase secrète (OBS keeps it in its profile):
       serveur (server): \(address)?mode=caller&passphrase=\(passphrase)&pbkeylen=16&maxbw=\(bound_bytesPerSecond)&linger=5

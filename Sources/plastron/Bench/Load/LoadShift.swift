@@ -21,10 +21,11 @@ struct SimulatedCamera: ~Copyable {
 final class LoadShift: Sendable {
   /// Cameras that share a UDP port: some, so that the server's listeners share them, and few ports, as each has two threads.
   private static let camerasPerPort = 3
-  private static let firstPort: UInt16 = 28_000
   private static let portsPerShift = 24
 
   private let shift: Int
+  /// Of its own for each load: two on one machine do not share ports.
+  private let firstPort = 20_000 + UInt16(getpid() % 100) * 100
   private let identities: [SimulatedCamera.Identity]
   private let stream: RenderedStream
   private let port: UInt16
@@ -108,7 +109,7 @@ final class LoadShift: Sendable {
       guard now >= camera.begins_us else { return }
       do throws(SRTError) {
         let local =
-          Self.firstPort + UInt16((shift * Self.portsPerShift + number / Self.camerasPerPort % Self.portsPerShift))
+          firstPort + UInt16((shift * Self.portsPerShift + number / Self.camerasPerPort % Self.portsPerShift))
         camera.socket = try SRTSocket.call(
           CallOptions(
             host: "127.0.0.1", port: port, streamID: "#!::u=\(camera.identity.id),m=publish",
