@@ -259,9 +259,11 @@ class World:
     def rows(self, **filters):
         return self.call("auditeur", "GET", "/register", params=filters).json()["rows"]
 
-    def closed(self, camera, seconds=20):
-        """The newest recording of a camera once it is closed."""
-        return until(lambda: [r for r in self.rows(camera=camera) if r["state"] == "closed"], seconds, 0.3)[-1]
+    def closed(self, camera, seconds=20, before=()):
+        """A camera's recording once it is closed, besides those known before."""
+        def ended():
+            return [r for r in self.rows(camera=camera) if r["state"] == "closed" and r["recording"] not in before]
+        return until(ended, seconds, 0.3)[-1]
 
     def close(self, camera):
         card = self.incident(camera)

@@ -1,5 +1,6 @@
 """What a collector sees: in Prometheus' own format, without names of persons or cameras."""
 
+import datetime
 import json
 import re
 import subprocess
@@ -62,6 +63,8 @@ def test_links_are_told_of_all_together_and_of_each_only_where_it_is_asked(world
     camera = world.new_camera()
     running = cameras(camera, 40)
     world.incident(camera)
+    told = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    assert world.device("POST", "/clock", camera, json={"now": told}).status_code == 204
     each = until(lambda: (lambda t: t if f'camera="{camera}"' in t else None)(metrics(world, "/metrics/cameras")), 30, 0.5)
     assert value(each, "plastron_camera_connected", f'camera="{camera}"') == 1
     assert value(each, "plastron_camera_packets_total", f'camera="{camera}"') > 0

@@ -55,9 +55,10 @@ def facts(world):
 
 
 def record(world, camera, seconds=4):
+    before = {row["recording"] for row in world.rows(camera=camera)}
     run = world.record(camera, seconds)
     run.wait()
-    return world.closed(camera, 30), run.sent.read_bytes()
+    return world.closed(camera, 30, before), run.sent.read_bytes()
 
 
 def hold(world, recording, reference):
