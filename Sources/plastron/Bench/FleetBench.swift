@@ -1,4 +1,5 @@
 import ArgumentParser
+import Doctrine
 import Foundation
 import Seams
 
@@ -28,6 +29,15 @@ struct FleetBench: AsyncParsableCommand {
     try? FileManager.default.removeItem(atPath: folder)
   }
 
+  private static let outage_s = 8
+
+  private func startLoad(_ file: String, _ server: BenchServer) throws -> BenchChild {
+    try BenchChild([
+      "bench", "load", "--clip", clip, "--port", "\(server.world.settings.ingestPort)", "--cameras", file, "--seconds",
+      "\(spread + 120)", "--spread", "\(spread)", "--threads", "4",
+    ])
+  }
+
   private func measure(_ server: BenchServer) async throws {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
@@ -35,10 +45,7 @@ struct FleetBench: AsyncParsableCommand {
     _ = FileManager.default.createFile(
       atPath: file, contents: Data(known.map { "\($0.id) \($0.passphrase)\n" }.joined().utf8),
       attributes: [.posixPermissions: 0o600])
-    let load = try BenchChild([
-      "bench", "load", "--clip", clip, "--port", "\(server.world.settings.ingestPort)", "--cameras", file, "--seconds",
-      "\(rounds * 120)", "--spread", "\(spread)", "--threads", "4",
-    ])
+    var load = try startLoad(file, server)
     defer { load.end() }
     print(
       "| round | connected | back within s | failed calls | incidents open | ingest MiB | descriptors | threads | keeper MiB |"
@@ -46,20 +53,29 @@ struct FleetBench: AsyncParsableCommand {
     print("|---|---|---|---|---|---|---|---|---|")
     var memory: [Int] = []
     var holds = true
+    // They are the same incidents, round after round.
+    var opened: Set<IncidentID>?
     for round in 0...rounds {
-      if round > 0 { load.say("drop") }
+      if round > 0 {
+        // The network is gone for all of them at once, and comes back after a while.
+        load.kill()
+        try await Task.sleep(for: .seconds(Self.outage_s))
+        load = try startLoad(file, server)
+      }
       let began = Date()
       var report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
       repeat {
         report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
       } while report.connected < cameras && Date().timeIntervalSince(began) < Double(spread) + 60
       let took = Date().timeIntervalSince(began)
-      try await Task.sleep(for: .seconds(5))
+      try await Task.sleep(for: .seconds(10))
       guard case .status(let wall, _, _) = try await AdministratorLink.call(server.world.settings, .status),
         let ingest = ProcessFigures.read(pids.ingest), let keeper = ProcessFigures.read(pids.keeper)
       else { throw Complaint(description: "the server does not answer") }
       memory.append(ingest.resident_bytes)
-      holds = holds && report.connected == cameras && wall.incidents.count == cameras
+      let incidents = Set(wall.incidents.map(\.incident))
+      holds = holds && report.connected == cameras && incidents.count == cameras && (opened ?? incidents) == incidents
+      opened = incidents
       print(
         String(
           format: "| %d | %d | %.0f | %d | %d | %d | %d | %d | %d |", round, report.connected, took, report.failed,

@@ -46,6 +46,12 @@ final class BenchChild {
 
   func say(_ word: String) { try? input.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8)) }
 
+  /// Ends it without a word to anybody.
+  func kill() {
+    Foundation.kill(pid, SIGKILL)
+    process.waitUntilExit()
+  }
+
   /// Ends its input and waits.
   func end() {
     try? input.fileHandleForWriting.close()

@@ -6,8 +6,8 @@ import Synchronization
 /// Many simulated cameras in one process: real libsrt, encrypted, in real time.
 ///
 /// Answers on standard output, a line each: twice a second what was sent so far, at the end what each camera sent. A line
-/// `drop` on standard input ends all connections at once and has them call again, spread over ``spread`` seconds; `stop`, or
-/// the input's end, lets the buffers run empty and ends.
+/// `stop` on standard input, or the input's end, lets the buffers run empty and ends. Killed, it leaves as a network does that
+/// breaks down: without a word to the server.
 struct LoadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "load", abstract: "Caméras simulées en nombre (many simulated cameras).", shouldDisplay: false)
@@ -51,7 +51,6 @@ struct LoadCommand: ParsableCommand {
     for shift in shifts { shift.start() }
     Thread.detachNewThread {
       while let line = readLine() {
-        if line == "drop" { _ = state.drops.add(1, ordering: .relaxed) }
         if line == "stop" { break }
       }
       state.isOver.store(true, ordering: .relaxed)
@@ -81,7 +80,6 @@ final class LoadState: Sendable {
   let bytes = Atomic<Int64>(0)
   let connected = Atomic<Int>(0)
   let failed = Atomic<Int>(0)
-  let drops = Atomic<Int>(0)
   let isOver = Atomic<Bool>(false)
   /// The latest that a message left after it was due, since the last report.
   let late_us = Atomic<Int64>(0)

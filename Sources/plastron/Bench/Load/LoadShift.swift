@@ -69,19 +69,7 @@ final class LoadShift: Sendable {
         SimulatedCamera(identity: identity, begins_us: began + spread_us * Int64(number) / Int64(identities.count)))
     }
     var times: [Int64] = []
-    var drops = 0
     while !state.isOver.load(ordering: .relaxed) {
-      let asked = state.drops.load(ordering: .relaxed)
-      if asked > drops {
-        drops = asked
-        let now = Self.now_us()
-        for number in 0..<cameras.count {
-          if cameras[number].socket != nil { state.connected.subtract(1, ordering: .relaxed) }
-          cameras[number].socket = nil
-          cameras[number].begins_us = now + spread_us * Int64(number) / Int64(cameras.count)
-          cameras[number].next = 0
-        }
-      }
       var earliest = Self.now_us() + 5000
       for number in 0..<cameras.count {
         serve(&cameras[number], number, &earliest, &times)
