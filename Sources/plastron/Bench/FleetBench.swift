@@ -38,6 +38,19 @@ struct FleetBench: AsyncParsableCommand {
     ])
   }
 
+  /// The wall once the keeper has every opening: it journals them one after another, while the recordings run.
+  private func settled(_ server: BenchServer) async throws -> WallState {
+    for _ in 0..<120 {
+      if case .status(let wall, _, _) = try await AdministratorLink.call(server.world.settings, .status),
+        wall.incidents.count >= cameras
+      {
+        return wall
+      }
+      try await Task.sleep(for: .milliseconds(500))
+    }
+    throw Complaint(description: "the keeper does not know of every incident after a minute")
+  }
+
   private func measure(_ server: BenchServer) async throws {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
@@ -48,7 +61,7 @@ struct FleetBench: AsyncParsableCommand {
     var load = try startLoad(file, server)
     defer { load.end() }
     print(
-      "| round | connected | back within s | failed calls | incidents open | ingest MiB | descriptors | threads | keeper MiB |"
+      "| round | connected | back within s | failed calls | incidents open, all known within s | ingest MiB | descriptors | threads | keeper MiB |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     var memory: [Int] = []
@@ -68,18 +81,20 @@ struct FleetBench: AsyncParsableCommand {
         report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
       } while report.connected < cameras && Date().timeIntervalSince(began) < Double(spread) + 60
       let took = Date().timeIntervalSince(began)
-      try await Task.sleep(for: .seconds(10))
-      guard case .status(let wall, _, _) = try await AdministratorLink.call(server.world.settings, .status),
-        let ingest = ProcessFigures.read(pids.ingest), let keeper = ProcessFigures.read(pids.keeper)
-      else { throw Complaint(description: "the server does not answer") }
+      let wall = try await settled(server)
+      let registered = Date().timeIntervalSince(began)
+      guard let ingest = ProcessFigures.read(pids.ingest), let keeper = ProcessFigures.read(pids.keeper) else {
+        throw Complaint(description: "a role of the server ended")
+      }
       memory.append(ingest.resident_bytes)
       let incidents = Set(wall.incidents.map(\.incident))
       holds = holds && report.connected == cameras && incidents.count == cameras && (opened ?? incidents) == incidents
       opened = incidents
       print(
         String(
-          format: "| %d | %d | %.0f | %d | %d | %d | %d | %d | %d |", round, report.connected, took, report.failed,
-          wall.incidents.count, ingest.resident_bytes >> 20, ingest.descriptors, ingest.threads,
+          format: "| %d | %d | %.0f | %d | %d, %.0f | %d | %d | %d | %d |", round, report.connected, took,
+          report.failed,
+          wall.incidents.count, registered, ingest.resident_bytes >> 20, ingest.descriptors, ingest.threads,
           keeper.resident_bytes >> 20))
       fflush(nil)
     }
