@@ -81,7 +81,7 @@ final class RelayDelay: Sendable {
     for index in 0..<(bytes.count / TransportPacket.size) {
       let start = index * TransportPacket.size
       guard let packet = try? TransportPacket(bytes, at: start), packet.hasPayload else { continue }
-      let content = bytes[packet.payloadStart..<(start + TransportPacket.size)]
+      let content = bytes[(start + packet.payloadStart)..<(start + TransportPacket.size)]
       // The first elementary stream whose start is a video PES.
       if packet.payloadUnitStart, video == nil, content.starts(with: [0, 0, 1, 0xE0]) { video = packet.pid }
       guard packet.pid == video else { continue }
