@@ -88,7 +88,7 @@ def test_keeper_and_ingest_restarted_without_it_go_on(world):
         for role in ("keeper", "ingest"):
             world.kill(role)
         until(world.is_up, 40)
-        until(lambda: card_of(world, operator, running)["streaming"], 20)
+        until(lambda: (card_of(world, operator, running) or {}).get("streaming"), 20)
         assert card_of(world, operator, running)["incident"] == card["incident"]
         during = world.record(fresh, 8)
         opened = until(lambda: card_of(world, operator, fresh), 15)
