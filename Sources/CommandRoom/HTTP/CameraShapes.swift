@@ -83,7 +83,7 @@ struct CameraShape: Encodable {
   /// Left out where it never told.
   var clock: Clock?
   var connected: Bool
-  /// About its last minute of connection; left out before its first since the server's start.
+  /// About its last minute of connection; left out while it is not connected.
   var link: LinkShape?
   /// Worst first.
   var diagnoses: [DiagnosisShape]

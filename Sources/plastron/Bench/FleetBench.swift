@@ -15,18 +15,7 @@ struct FleetBench: AsyncParsableCommand {
   @Option(help: "Secondes sur lesquelles la flotte revient (the fleet comes back within)") var spread = 45
 
   func run() async throws {
-    let folder = data + "/fleet"
-    try? FileManager.default.removeItem(atPath: folder)
-    let world = try await DemoWorld(data: folder, ingestPort: 9716, consolePort: 9717, devicePort: 9718)
-    do {
-      try await world.start()
-      try await measure(BenchServer(world))
-    } catch {
-      world.stop()
-      throw error
-    }
-    world.stop()
-    try? FileManager.default.removeItem(atPath: folder)
+    try await BenchServer.with(folder: data + "/fleet", port: 9716) { try await measure($0) }
   }
 
   private static let outage_s = 8
@@ -55,9 +44,7 @@ struct FleetBench: AsyncParsableCommand {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
     let file = data + "/load-cameras"
-    _ = FileManager.default.createFile(
-      atPath: file, contents: Data(known.map { "\($0.id) \($0.passphrase)\n" }.joined().utf8),
-      attributes: [.posixPermissions: 0o600])
+    BenchChild.writeCameras(known, to: file)
     var load = try startLoad(file, server)
     defer { load.end() }
     print(

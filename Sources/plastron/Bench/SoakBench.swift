@@ -23,27 +23,14 @@ struct SoakBench: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let folder = data + "/soak"
-    try? FileManager.default.removeItem(atPath: folder)
-    let world = try await DemoWorld(data: folder, ingestPort: 9719, consolePort: 9720, devicePort: 9721)
-    do {
-      try await world.start()
-      try await measure(BenchServer(world))
-    } catch {
-      world.stop()
-      throw error
-    }
-    world.stop()
-    try? FileManager.default.removeItem(atPath: folder)
+    try await BenchServer.with(folder: data + "/soak", port: 9719) { try await measure($0) }
   }
 
   private func measure(_ server: BenchServer) async throws {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
     let file = data + "/load-cameras"
-    _ = FileManager.default.createFile(
-      atPath: file, contents: Data(known.map { "\($0.id) \($0.passphrase)\n" }.joined().utf8),
-      attributes: [.posixPermissions: 0o600])
+    BenchChild.writeCameras(known, to: file)
     let load = try BenchChild([
       "bench", "load", "--clip", clip, "--port", "\(server.world.settings.ingestPort)", "--cameras", file, "--seconds",
       "\(minutes * 60 + 60)", "--speed", "\(speed)",

@@ -27,6 +27,13 @@ final class BenchChild {
     }
   }
 
+  /// The list of cameras that a load reads, readable by nobody else.
+  static func writeCameras(_ known: [(id: String, passphrase: String)], to file: String) {
+    let text = known.map { "\($0.id) \($0.passphrase)\n" }.joined()
+    _ = FileManager.default.createFile(
+      atPath: file, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+  }
+
   /// The last line that decodes so; waits for one.
   func last<T: Decodable>(_ type: T.Type, within seconds: Double = 20, newerThan count: Int = 0) throws -> T {
     let until = Date().addingTimeInterval(seconds)

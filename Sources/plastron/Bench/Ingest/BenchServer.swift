@@ -33,6 +33,23 @@ final class BenchServer {
 
   init(_ world: DemoWorld) { self.world = world }
 
+  /// Starts a server in an empty folder, measures it, ends it, and removes what it wrote; after a failure its log stays.
+  ///
+  /// - Parameter port: of three in a row: cameras, console, devices.
+  static func with(folder: String, port: UInt16, _ measure: (BenchServer) async throws -> Void) async throws {
+    try? FileManager.default.removeItem(atPath: folder)
+    let world = try await DemoWorld(data: folder, ingestPort: port, consolePort: port + 1, devicePort: port + 2)
+    do {
+      try await world.start()
+      try await measure(BenchServer(world))
+    } catch {
+      world.stop()
+      throw error
+    }
+    world.stop()
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
   func pids() throws -> Processes {
     func pid(_ role: String) throws -> pid_t {
       let text = try String(contentsOfFile: world.settings.runFolder + "/\(role).pid", encoding: .utf8)

@@ -141,18 +141,9 @@ struct IngestBench: AsyncParsableCommand {
   // MARK: Server
 
   private func measureServer(_ row: inout Row) async throws {
-    let folder = data + "/server-\(row.cameras)"
-    try? FileManager.default.removeItem(atPath: folder)
-    let world = try await DemoWorld(data: folder, ingestPort: 9713, consolePort: 9714, devicePort: 9715)
-    do {
-      try await world.start()
-      try await measure(&row, BenchServer(world))
-    } catch {
-      world.stop()
-      throw error
-    }
-    world.stop()
-    try? FileManager.default.removeItem(atPath: folder)
+    var measured = row
+    try await BenchServer.with(folder: data + "/server-\(row.cameras)", port: 9713) { try await measure(&measured, $0) }
+    row = measured
   }
 
   private func measure(_ row: inout Row, _ server: BenchServer) async throws {
@@ -238,9 +229,7 @@ struct IngestBench: AsyncParsableCommand {
     -> BenchChild
   {
     let file = data + "/load-cameras"
-    let text = known.map { "\($0.id) \($0.passphrase)\n" }.joined()
-    _ = FileManager.default.createFile(
-      atPath: file, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+    BenchChild.writeCameras(known, to: file)
     return try BenchChild(
       ["bench", "load", "--clip", clip, "--port", "\(port)", "--cameras", file, "--seconds", "\(streamSeconds)"]
         + (log.map { ["--log", $0] } ?? []))
