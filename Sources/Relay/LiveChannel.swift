@@ -5,6 +5,8 @@ internal import Synchronization
 package enum RelayItem: Equatable, Sendable {
   case initialization(bytes: [UInt8], mimeType: String)
   case fragment([UInt8])
+  /// What the tile says besides; told when it changes.
+  case state(LiveState)
 }
 
 /// The live picture of one recording for its viewers. Memory only: it can reach no file and cannot seek back.
@@ -18,6 +20,8 @@ package final class LiveChannel: Sendable {
   package static let maximumQueued = 200
   /// A group of pictures at 8 Mbit/s and 8 s; a longer one is not kept and a new viewer waits for the next.
   package static let maximumGroup_bytes = 8 << 20
+  /// Between two words on the lag alone.
+  static let lagPause_us: Int64 = 1_000_000
 
   private struct Viewer {
     var continuation: AsyncStream<RelayItem>.Continuation
@@ -37,6 +41,9 @@ package final class LiveChannel: Sendable {
     var next: UInt64 = 0
     var ended = false
     var skipped = 0
+    /// What viewers were told last, and when by the arrival of bytes.
+    var told = LiveState()
+    var told_us: Int64 = 0
   }
 
   private let state: Mutex<State>
@@ -83,6 +90,7 @@ package final class LiveChannel: Sendable {
           Self.send(bytes, starts: starts, &state)
         }
       }
+      Self.tell(arrival_us ?? 0, &state)
     }
   }
 
@@ -102,6 +110,7 @@ package final class LiveChannel: Sendable {
           viewer.needsStart = false
         }
       }
+      if state.told != LiveState() { continuation.yield(.state(state.told)) }
       state.viewers[id] = viewer
       return (id, stream)
     }
@@ -140,6 +149,17 @@ package final class LiveChannel: Sendable {
     state.group.removeAll()
     state.group_bytes = 0
     state.groupIsWhole = false
+  }
+
+  /// A lost picture is told at once, a lag at most once a second; a viewer whose line is full hears of the next.
+  private static func tell(_ arrival_us: Int64, _ state: inout State) {
+    let now = state.pipeline.state
+    guard now != state.told,
+      now.waitsForKeyPicture != state.told.waitsForKeyPicture || arrival_us &- state.told_us >= lagPause_us
+    else { return }
+    state.told = now
+    state.told_us = arrival_us
+    for viewer in state.viewers.values { viewer.continuation.yield(.state(now)) }
   }
 
   private static func initialize(_ id: UInt64, _ item: RelayItem, _ state: inout State) {

@@ -3,12 +3,20 @@ package import TransportStream
 
 /// From ordered transport stream bytes to fragments, for one live camera. Pure.
 ///
+/// Pictures refer to those before them: where one is missing, all are left out up to the next that can be decoded alone,
+/// and the sound with them. The master has everything that came.
+///
 /// Positions and private data end here: nothing of them reaches relay memory (LIVE-8). Of metadata only the offset
 /// of the camera's clock is kept.
 package struct LivePipeline: Sendable {
+  private static let lagStep_us: Int64 = 100_000
+
   private var demuxer = Demuxer()
   private var muxer: FragmentMuxer
   private var tally = DamageTally()
+  private var lag = PictureLag()
+  private var picturePID: UInt16?
+  private var waitsForKeyPicture = false
   /// The last reading of the camera's clock; nil while it has not told it.
   // MET-3: the camera's clock comes from KLV or the pictures, and is only reported, never used.
   package private(set) var clock: CameraClock?
@@ -19,19 +27,44 @@ package struct LivePipeline: Sendable {
   /// Damage seen, by name.
   package var damage: [String: Int] { tally.total }
 
+  /// What the tile is to say now.
+  package var state: LiveState {
+    LiveState(waitsForKeyPicture: waitsForKeyPicture, lag_ms: lag.lag_us / Self.lagStep_us * Self.lagStep_us / 1000)
+  }
+
   /// - Parameter arrival_us: when these bytes arrived, by the server's clock, in microseconds since 1970 UTC.
   package mutating func push(_ bytes: [UInt8], arrival_us: Int64? = nil) -> [MuxerOutput] {
     var output: [MuxerOutput] = []
     for event in demuxer.push(bytes) {
       switch event {
-      case .damage(let found): tally.count(found)
+      case .damage(let found): took(found)
       case .cameraTime(let time):
         if let arrival_us { clock = CameraClock(source: time.source, offset_us: arrival_us &- time.microseconds) }
       case .metadata: break
-      case .program, .configured, .accessUnit: output += muxer.push(event)
+      case .configured(let pid, let configuration):
+        if configuration.isVideo { picturePID = pid }
+        output += muxer.push(event)
+      case .program: output += muxer.push(event)
+      case .accessUnit(let unit):
+        if unit.pid == picturePID {
+          if let arrival_us { lag.came(unit.decoding, at: arrival_us) }
+          if unit.isRandomAccess { waitsForKeyPicture = false }
+        }
+        if !waitsForKeyPicture { output += muxer.push(event) }
       }
     }
     return output
+  }
+
+  private mutating func took(_ damage: TransportDamage) {
+    tally.count(damage)
+    switch damage.code {
+    case .timestampJump: lag.jumped()
+    case .continuity(let pid, _, _), .transportErrorIndicator(let pid), .scrambled(let pid),
+      .accessUnitTooLarge(let pid, _), .tooManyUnits(let pid, _):
+      if pid == picturePID { waitsForKeyPicture = true }
+    default: break
+    }
   }
 
   /// Damage since the last summary, at most once a second.

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from conftest import PASSWORD, until
+from link import LinkProcess
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -83,6 +84,27 @@ def test_an_operator_watches_and_is_refused_without_a_threat(world, cameras, bro
     assert browser.execute_script("return arguments[0].querySelector('video').src", watched) == ""
     for camera in (quiet, threatened):
         world.close(camera)
+
+
+def test_a_tile_says_that_a_picture_was_lost_and_goes_on_at_the_next_whole_one(world, cameras, browser):
+    camera = world.new_camera()
+    # What is lost is given up by the sender before it can be sent again.
+    with LinkProcess(world.ingest_port, [{"loss": 0.01, "delay_ms": 100, "seed": 41}]) as link:
+        run = cameras(camera, 60, "--threat", "agents", "--message-ttl", "50", "--port", str(link.ports[0]))
+        log_in(browser, "operateur")
+        watched = tile(browser, camera)
+        browser.execute_script(
+            "window.said = []; new MutationObserver(() => said.push(arguments[0].textContent)).observe(arguments[0], {childList: true})",
+            watched.find_element(By.CSS_SELECTOR, ".message"))
+        press(browser, watched, ".watch")
+        until(lambda: any("Image perdue" in text for text in browser.execute_script("return said")), 30)
+        # The picture is there again, and the word is gone.
+        until(lambda: browser.execute_script("return said.at(-1)") == "", 10)
+        first = shown(browser, watched)
+        until(lambda: shown(browser, watched)[1] > first[1] + 25, 10)
+        assert watched.get_attribute("data-refusal") is None
+        run.stop()
+    world.close(camera)
 
 
 def test_a_camera_that_was_not_issued_alarms_and_is_issued_at_the_wall(world, cameras, browser):

@@ -1,4 +1,5 @@
 import Foundation
+import FragmentedMP4
 import Testing
 
 @testable import Relay
@@ -40,6 +41,26 @@ struct LiveChannelTests {
     #expect(await gather(slow.items).count <= LiveChannel.maximumQueued)
   }
 
+  @Test func aViewerIsToldThatAPictureWasLostAndWhenThereAreSomeAgain() async throws {
+    let channel = LiveChannel(keepsSound: false)
+    let viewer = try #require(channel.subscribe())
+    let clip = try clip()
+    // Messages of seven packets; one of them does not come.
+    for start in stride(from: 0, to: clip.count, by: 1316) where start != 1316 * 12 {
+      channel.push(Array(clip[start..<min(start + 1316, clip.count)]), arrival_us: Int64(start))
+    }
+    channel.end()
+    var told: [Bool] = []
+    var shownWhileWaiting = 0
+    for item in await gather(viewer.items) {
+      if case .state(let state) = item { told.append(state.waitsForKeyPicture) }
+      if case .fragment = item, told.last == true { shownWhileWaiting += 1 }
+    }
+    #expect(told == [true, false])
+    // The word comes right behind the picture that ends the wait.
+    #expect(shownWhileWaiting <= 1)
+  }
+
   @Test func theEndIsTheEnd() async throws {
     let channel = LiveChannel(keepsSound: false)
     channel.push(try clip())
@@ -76,6 +97,58 @@ struct LiveChannelTests {
 }
 
 struct LivePipelineTests {
+  private func clip(_ name: String = "h264-bframes-aac.ts") throws -> [UInt8] {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    return [UInt8](try Data(contentsOf: folder.appendingPathComponent("Fixtures/\(name)")))
+  }
+
+  private func starts(_ output: [MuxerOutput]) -> [Bool] {
+    output.compactMap { if case .fragment(_, let starts) = $0 { starts } else { nil } }
+  }
+
+  // What a lost picture is missing in shows as smears: nothing of it is shown, and the tile says why.
+  @Test func behindALossPicturesWaitForTheNextKeyPicture() throws {
+    let clip = try clip()
+    let packets = stride(from: 0, to: clip.count, by: 188).map { Array(clip[$0..<min($0 + 188, clip.count)]) }
+    let picture: (Int) -> Bool = { packets[$0].count == 188 && packets[$0][1] & 0x1F == 1 && packets[$0][2] == 0 }
+    let lost = try #require(packets.indices.first { $0 > packets.count / 4 && picture($0) })
+    var pipeline = LivePipeline(keepsSound: false)
+    var before: [MuxerOutput] = []
+    for packet in packets[..<lost] { before += pipeline.push(packet) }
+    #expect(pipeline.state == LiveState())
+    var after: [MuxerOutput] = []
+    var told: [Bool] = []
+    for packet in packets[(lost + 1)...] {
+      after += pipeline.push(packet)
+      if told.last != pipeline.state.waitsForKeyPicture { told.append(pipeline.state.waitsForKeyPicture) }
+    }
+    #expect(told.suffix(2) == [true, false])
+    #expect(starts(after).first == true)
+    var whole = LivePipeline(keepsSound: false)
+    let all = starts(whole.push(clip))
+    // The rest of one group of 25 is left out, and no more.
+    let shown = starts(before).count + starts(after).count
+    #expect(shown < all.count && shown > all.count - 25)
+  }
+
+  // What comes late, and not what has a zero of its own.
+  @Test func theLagIsWhatAPictureNeedsBeyondTheBest() throws {
+    let clip = try clip()
+    var pipeline = LivePipeline(keepsSound: false)
+    var arrival_us: Int64 = 1_700_000_000_000_000
+    var lags: [Int64] = []
+    // Two seconds in a hundred pieces; from the middle on, 700 ms late.
+    let size = clip.count / 100
+    for piece in 0..<100 {
+      arrival_us += 20_000
+      _ = pipeline.push(
+        Array(clip[(piece * size)..<((piece + 1) * size)]), arrival_us: arrival_us + (piece >= 50 ? 700_000 : 0))
+      lags.append(pipeline.state.lag_ms)
+    }
+    #expect(lags[..<50].allSatisfy { $0 <= 400 })
+    #expect((600...1200).contains(lags[99]))
+  }
+
   // MET-3: what the camera says of its time is reported as an offset; its place goes no further (LIVE-8).
   @Test func theOffsetOfTheCamerasClockIsKnown() {
     var pipeline = LivePipeline(keepsSound: false)

@@ -6,7 +6,7 @@ internal import Seams
 
 /// The body of a live view: frames of one byte kind, 32-bit big-endian length, payload.
 ///
-/// Kinds: 1 media type (text), 2 initialization segment, 3 media fragment, 4 end (text: why).
+/// Kinds: 1 media type (text), 2 initialization segment, 3 media fragment, 4 end (text: why), 5 state (``LiveState``, JSON).
 enum LiveFrame {
   static func encode(_ item: RelayItem) -> ByteBuffer {
     var buffer = ByteBuffer()
@@ -16,6 +16,8 @@ enum LiveFrame {
       append(2, bytes, to: &buffer)
     case .fragment(let bytes):
       append(3, bytes, to: &buffer)
+    case .state(let state):
+      append(5, Array("{\"waiting\":\(state.waitsForKeyPicture),\"lag_ms\":\(state.lag_ms)}".utf8), to: &buffer)
     }
     return buffer
   }

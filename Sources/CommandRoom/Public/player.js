@@ -1,9 +1,11 @@
 'use strict';
+// Said from here on: a lag, a time without a picture.
+const BEHIND_MS = 500, SILENT_MS = 2000;
 // Plays one live view: frames of kind (8), length (32), payload from a streaming fetch into Media Source Extensions.
 class LivePlayer {
   constructor(video, recording, onMessage, onEnd) {
     this.video = video; this.recording = recording; this.onMessage = onMessage; this.onEnd = onEnd;
-    this.abort = new AbortController(); this.queue = []; this.buffer = null; this.source = null; this.ended = false;
+    this.abort = new AbortController(); this.queue = []; this.buffer = null; this.source = null; this.ended = false; this.state = { waiting: false, lag_ms: 0 };
   }
   async start() {
     let response;
@@ -15,6 +17,7 @@ class LivePlayer {
       return this.finish(problem.detail || `Refus ${response.status}`, problem.code || String(response.status));
     }
     this.onMessage('Connexion… · joining');
+    this.watch = setInterval(() => { if (this.last) this.onMessage(this.said()); }, 1000);
     try { await this.read(response.body.getReader()); } catch { this.finish('Direct interrompu · live interrupted'); }
   }
   async read(reader) {
@@ -37,7 +40,8 @@ class LivePlayer {
   frame(kind, payload) {
     if (kind === 1) this.type = new TextDecoder().decode(payload);
     else if (kind === 2) this.open(payload);
-    else if (kind === 3) this.append(payload);
+    else if (kind === 3) { this.state.waiting = false; this.last = performance.now(); this.append(payload); }
+    else if (kind === 5) { this.state = JSON.parse(new TextDecoder().decode(payload)); this.onMessage(this.said()); }
     else if (kind === 4) this.finish(new TextDecoder().decode(payload));
   }
   open(initialization) {
@@ -69,12 +73,21 @@ class LivePlayer {
         const start = b.buffered.start(0), end = b.buffered.end(b.buffered.length - 1), v = this.video;
         if (v.currentTime < start || end - v.currentTime > 2) v.currentTime = Math.max(start, end - 0.15);
         if (v.paused) v.play().catch(() => {});
-        this.onMessage('');
+        this.onMessage(this.said());
         // No seeking back: what was shown is forgotten within seconds.
         if (!this.queue.length && v.currentTime - start > 10) { b.remove(start, v.currentTime - 5); return; }
       }
       if (this.queue.length) b.appendBuffer(this.queue.shift());
     } catch { this.finish('Image illisible · picture unreadable'); }
+  }
+  // What the picture does not show of itself.
+  said() {
+    const silent_s = Math.floor((performance.now() - this.last) / 1000);
+    if (silent_s * 1000 >= SILENT_MS) return `Sans image depuis ${silent_s} s · no picture for ${silent_s} s`;
+    if (this.state.waiting) return 'Image perdue, reprise à la prochaine image complète · picture lost, resuming at the next whole one';
+    if (this.state.lag_ms < BEHIND_MS) return '';
+    const s = this.state.lag_ms / 1000;
+    return `Retard ${s.toFixed(1).replace('.', ',')} s · ${s.toFixed(1)} s behind`;
   }
   close() {
     this.buffer = null; this.source = null;
@@ -84,6 +97,7 @@ class LivePlayer {
   finish(message, code) {
     if (this.ended) return;
     this.ended = true;
+    clearInterval(this.watch);
     this.abort.abort();
     this.close();
     this.onMessage(message);
