@@ -1,0 +1,174 @@
+import Crypto
+import Doctrine
+import Footage
+import Foundation
+import Logging
+import Seams
+import Synchronization
+import Testing
+import Vault
+
+@testable import Ingest
+@testable import SRT
+
+/// The ingest's threads with real sockets, files and keys; nobody stands behind them.
+@Suite(.serialized)
+struct ShardTests {
+  private static let passphrase = "correct horse battery"
+  private static let message_bytes = 1316
+
+  /// Threads on a port of their own, and one camera that may open incidents.
+  private final class Line: Sendable {
+    let root: String
+    let spool = EventSpool()
+    let table: AdmissionTable
+    let shards: IngestShards
+    let port: UInt16
+    let grants: [IncidentGrant]
+
+    init(reception: ReceptionSettings = .init(), incidents: Int = 1) throws {
+      try SRTLibrary.start()
+      root = NSTemporaryDirectory() + "shards-\(UUID().uuidString)"
+      let clocks = IngestClocks(
+        wall: { UTCTime(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) },
+        monotonic: { MonotonicTime(microseconds: Int64(ProcessInfo.processInfo.systemUptime * 1e6)) })
+      table = AdmissionTable(clocks: clocks)
+      grants = (0..<incidents).map { _ in
+        IncidentGrant(
+          incident: IncidentID(UUID().uuidString.lowercased()), recording: RecordingID(UUID().uuidString.lowercased()),
+          parts: [
+            PartGrant(
+              part: PartID(UUID().uuidString.lowercased()), number: 1,
+              localDay: LocalDate(year: 2026, month: 6, day: 1),
+              dayStart: UTCTime(microseconds: 0), dayEnd: UTCTime(microseconds: .max),
+              key: Blob(SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }),
+              wrappedKey: Blob([UInt8](repeating: 0, count: 60)))
+          ])
+      }
+      table.set(
+        CameraAdmission(
+          camera: CameraID("C"), service: ServiceID(UUID().uuidString.lowercased()), passphrase: passphrase,
+          enabled: true, issuedTo: AgentID("A"), regime: "sp", regimeVersion: 1, reception: reception, grants: grants))
+      shards = IngestShards(
+        count: 2, footageRoot: root, table: table, spool: spool, feed: LiveFeed(), clocks: clocks,
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      port = try shards.start([ListenAddress(host: "127.0.0.1", port: 0)])[0]
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: root) }
+
+    func call(activation: Int = 0) throws -> SRTSocket {
+      try SRTSocket.call(
+        CallOptions(
+          host: "127.0.0.1", port: port, streamID: "#!::u=C,plastron_act=\(activation)", passphrase: passphrase))
+    }
+
+    /// What of one incident is on the disk, in the camera's order; the threads must have ended.
+    func recorded(_ grant: IncidentGrant) throws -> [UInt8] {
+      let key = SymmetricKey(data: grant.parts[0].key.bytes)
+      var reader = try PartReader(path: "\(root)/2026/06/01/\(grant.parts[0].part).plm", key: key)
+      var pieces: [(UInt64, [UInt8])] = []
+      while let items = try reader.next() {
+        for item in items where item.header.kind == .media || item.header.kind == .fill {
+          pieces.append((item.header.firstSequence, item.plaintext ?? []))
+        }
+      }
+      return pieces.sorted { $0.0 < $1.0 }.flatMap(\.1)
+    }
+
+    var events: [IngestEvent] { spool.head(10_000).map(\.event) }
+  }
+
+  private static func message(_ number: Int) -> [UInt8] {
+    [0x47, UInt8(truncatingIfNeeded: number >> 8), UInt8(truncatingIfNeeded: number)]
+      + [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: message_bytes - 3)
+  }
+
+  private static func send(_ number: Int, _ socket: borrowing SRTSocket) throws {
+    try message(number).withUnsafeBytes { try socket.send($0, inOrder: false) }
+  }
+
+  private static func wait(_ what: String, _ check: () -> Bool) {
+    for _ in 0..<1000 {
+      if check() { return }
+      usleep(10_000)
+    }
+    Issue.record("waited in vain: \(what)")
+  }
+
+  // P4: what this end acknowledged the sender has let go of. A close that left it unread would lose it for good.
+  @Test func whatWasAcknowledgedBeforeACloseIsRecorded() throws {
+    let rounds = 12
+    let line = try Line(incidents: rounds)
+    var acknowledged: [Int] = []
+    for round in 0..<rounds {
+      let socket = try line.call(activation: round)
+      let incident = line.grants[round].incident
+      Self.wait("an incident") {
+        line.events.contains { if case .incidentOpened(let entry, _, _) = $0 { entry.id == incident } else { false } }
+      }
+      var sent = 0
+      var kept = 0
+      // As fast as the line takes it, so that there is always something that was acknowledged and not read.
+      for number in 0..<3000 {
+        do { try Self.send(number, socket) } catch { break }
+        sent += 1
+        if number == 600 + 50 * round { line.shards.post(.close(incident, cause: .closedByCommandRoom, by: "test")) }
+        if socket.isConnected() { kept = max(kept, sent - socket.unacknowledged_bytes() / Self.message_bytes) }
+      }
+      acknowledged.append(kept)
+      Self.wait("the close") {
+        line.events.contains { if case .incidentClosed(let closed) = $0 { closed.incident == incident } else { false } }
+      }
+    }
+    line.shards.stop()
+    for (round, kept) in acknowledged.enumerated() {
+      let bytes = try line.recorded(line.grants[round])
+      #expect(bytes.count / Self.message_bytes >= kept, "round \(round)")
+      let expected = (0..<(bytes.count / Self.message_bytes)).flatMap(Self.message)
+      #expect(bytes == expected, "round \(round)")
+    }
+  }
+
+  // Timely delivery hands over after its window: a camera that ends at once has not lost its last half second.
+  @Test func aTimelyCamerasLastWindowIsRecorded() throws {
+    let line = try Line(reception: ReceptionSettings(delivery: .timely(window_ms: 500)))
+    do {
+      let socket = try line.call()
+      for number in 0..<60 { try Self.send(number, socket) }
+      Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+    }
+    Self.wait("the end of the stream") {
+      line.events.contains { if case .streamLeft = $0 { true } else { false } }
+    }
+    line.shards.stop()
+    #expect(try line.recorded(line.grants[0]) == (0..<60).flatMap(Self.message))
+  }
+
+  // A camera that sends more than it may: its connection ends with a sentence, what it sent until then is kept.
+  @Test func aCameraThatIsTooFastIsEndedAndItsIncidentGoesOn() throws {
+    let line = try Line(reception: ReceptionSettings(maximumRate_kbps: 100))
+    let socket = try line.call()
+    var sent = 0
+    do { while sent < 20_000 { try Self.send(sent, socket); sent += 1 } } catch {}
+    #expect(sent < 20_000)
+    Self.wait("the refusal") {
+      line.events.contains { if case .refused(let refusal) = $0 { refusal.code == "too-fast" } else { false } }
+    }
+    line.shards.stop()
+    #expect(!line.events.contains { if case .incidentClosed = $0 { true } else { false } })
+    let bytes = try line.recorded(line.grants[0])
+    #expect(Int64(bytes.count) >= RateBound.minimumGrace_bytes)
+    #expect(bytes == (0..<(bytes.count / Self.message_bytes)).flatMap(Self.message))
+  }
+
+  @Test func aSecondServerOnThePortIsRefused() throws {
+    let line = try Line()
+    defer { line.shards.stop() }
+    let other = try Line()
+    other.shards.stop()
+    #expect(throws: SRTError.self) {
+      _ = try other.shards.start([ListenAddress(host: "127.0.0.1", port: line.port)])
+    }
+  }
+}
