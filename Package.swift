@@ -137,7 +137,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["Postgres", "Registry"], path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "CoreTests",
-      dependencies: ["TransportStream", "FragmentedMP4", "Doctrine", "Journal", "Footage", crypto],
+      dependencies: ["TransportStream", "FragmentedMP4", "Relay", "Doctrine", "Journal", "Footage", crypto],
       swiftSettings: strict),
     .testTarget(
       name: "AdapterTests",

@@ -155,7 +155,7 @@ package final class LiveChannel: Sendable {
   private static func tell(_ arrival_us: Int64, _ state: inout State) {
     let now = state.pipeline.state
     guard now != state.told,
-      now.waitsForKeyPicture != state.told.waitsForKeyPicture || arrival_us &- state.told_us >= lagPause_us
+      now.picture != state.told.picture || arrival_us &- state.told_us >= lagPause_us
     else { return }
     state.told = now
     state.told_us = arrival_us

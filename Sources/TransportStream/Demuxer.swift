@@ -70,7 +70,10 @@ package struct Demuxer: Sendable {
       return
     }
     let pid = packet.pid
-    guard pid != TransportPacket.nullPID else { return }
+    guard pid != TransportPacket.nullPID else {
+      if packet.transportError { holeCame(into: &events) }
+      return
+    }
     guard !packet.transportError else {
       events.append(.damage(TransportDamage(.transportErrorIndicator(pid: pid), offset: 1)))
       streams[pid]?.abandon()
@@ -106,6 +109,14 @@ package struct Demuxer: Sendable {
       if pid == choice.choice?.picture.pid { choice.pictureHeard() }
       streams[pid]?.push(payload, packet, unroller: &unroller, into: &events)
     }
+  }
+
+  /// What is held of any stream cannot be completed; counters start anew.
+  private mutating func holeCame(into events: inout [DemuxerEvent]) {
+    events.append(.damage(TransportDamage(.hole, offset: 1)))
+    for pid in continuity.keys { directory.abandon(pid) }
+    for pid in streams.keys { streams[pid]?.abandon() }
+    continuity = [:]
   }
 
   /// Whether a packet is to be read; tells of the ones that are missing before it.

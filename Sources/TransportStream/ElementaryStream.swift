@@ -38,13 +38,14 @@ struct ElementaryStream: Sendable {
     _ payload: ArraySlice<UInt8>, _ packet: TransportPacket, unroller: inout TimestampUnroller,
     into events: inout [DemuxerEvent]
   ) {
-    do throws(TransportDamage) {
-      let units = try packets.push(
-        payload, unitStart: packet.payloadUnitStart, randomAccess: packet.randomAccessIndicator,
-        stuffing_bytes: packet.stuffing_bytes)
-      for unit in units { take(unit, &unroller, &events) }
-    } catch {
-      events.append(.damage(error))
+    var found: TransportDamage?
+    let units = packets.push(
+      payload, unitStart: packet.payloadUnitStart, randomAccess: packet.randomAccessIndicator,
+      stuffing_bytes: packet.stuffing_bytes
+    ) { found = $0 }
+    for unit in units { take(unit, &unroller, &events) }
+    if let found {
+      events.append(.damage(found))
       picture?.abandon()
       sound?.abandon()
       metadata?.abandon()

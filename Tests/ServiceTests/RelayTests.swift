@@ -50,13 +50,13 @@ struct LiveChannelTests {
       channel.push(Array(clip[start..<min(start + 1316, clip.count)]), arrival_us: Int64(start))
     }
     channel.end()
-    var told: [Bool] = []
+    var told: [LiveState.Picture] = []
     var shownWhileWaiting = 0
     for item in await gather(viewer.items) {
-      if case .state(let state) = item { told.append(state.waitsForKeyPicture) }
-      if case .fragment = item, told.last == true { shownWhileWaiting += 1 }
+      if case .state(let state) = item { told.append(state.picture) }
+      if case .fragment = item, told.last == .lost { shownWhileWaiting += 1 }
     }
-    #expect(told == [true, false])
+    #expect(told == [.lost, .whole])
     // The word comes right behind the picture that ends the wait.
     #expect(shownWhileWaiting <= 1)
   }
@@ -117,18 +117,42 @@ struct LivePipelineTests {
     for packet in packets[..<lost] { before += pipeline.push(packet) }
     #expect(pipeline.state == LiveState())
     var after: [MuxerOutput] = []
-    var told: [Bool] = []
+    var told: [LiveState.Picture] = []
     for packet in packets[(lost + 1)...] {
       after += pipeline.push(packet)
-      if told.last != pipeline.state.waitsForKeyPicture { told.append(pipeline.state.waitsForKeyPicture) }
+      if told.last != pipeline.state.picture { told.append(pipeline.state.picture) }
     }
-    #expect(told.suffix(2) == [true, false])
+    #expect(told.suffix(2) == [.lost, .whole])
     #expect(starts(after).first == true)
     var whole = LivePipeline(keepsSound: false)
     let all = starts(whole.push(clip))
     // The rest of one group of 25 is left out, and no more.
     let shown = starts(before).count + starts(after).count
     #expect(shown < all.count && shown > all.count - 25)
+  }
+
+  // Sixteen packets of the picture's stream: its counter goes on as if nothing were missing.
+  @Test func aHoleThatNoCounterTellsIsToldByItsMark() throws {
+    let clip = try clip()
+    let packets = stride(from: 0, to: clip.count, by: 188).map { Array(clip[$0..<min($0 + 188, clip.count)]) }
+    let pictures = packets.indices.filter {
+      packets[$0].count == 188 && packets[$0][1] & 0x1F == 1 && packets[$0][2] == 0
+    }
+    let lost = Set(pictures[(pictures.count / 4)..<(pictures.count / 4 + 16)])
+    var silent = LivePipeline(keepsSound: false)
+    var marked = LivePipeline(keepsSound: false)
+    var wasLost = false
+    for (number, packet) in packets.enumerated() {
+      if number == lost.min() {
+        _ = marked.push([0x47, 0x9F, 0xFF, 0x10] + [UInt8](repeating: 0xFF, count: 184))
+        wasLost = marked.state.picture == .lost
+      }
+      guard !lost.contains(number) else { continue }
+      _ = silent.push(packet)
+      _ = marked.push(packet)
+    }
+    #expect(silent.damage["continuity"] == nil && wasLost && marked.damage["hole"] == 1)
+    #expect(marked.state.picture == .whole)
   }
 
   // What comes late, and not what has a zero of its own.

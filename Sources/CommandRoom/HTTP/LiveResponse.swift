@@ -17,7 +17,7 @@ enum LiveFrame {
     case .fragment(let bytes):
       append(3, bytes, to: &buffer)
     case .state(let state):
-      append(5, Array("{\"waiting\":\(state.waitsForKeyPicture),\"lag_ms\":\(state.lag_ms)}".utf8), to: &buffer)
+      append(5, Array("{\"picture\":\"\(state.picture.rawValue)\",\"lag_ms\":\(state.lag_ms)}".utf8), to: &buffer)
     }
     return buffer
   }

@@ -5,7 +5,7 @@ const BEHIND_MS = 500, SILENT_MS = 2000;
 class LivePlayer {
   constructor(video, recording, onMessage, onEnd) {
     this.video = video; this.recording = recording; this.onMessage = onMessage; this.onEnd = onEnd;
-    this.abort = new AbortController(); this.queue = []; this.buffer = null; this.source = null; this.ended = false; this.state = { waiting: false, lag_ms: 0 };
+    this.abort = new AbortController(); this.queue = []; this.buffer = null; this.source = null; this.ended = false; this.state = { picture: 'whole', lag_ms: 0 };
   }
   async start() {
     let response;
@@ -40,7 +40,7 @@ class LivePlayer {
   frame(kind, payload) {
     if (kind === 1) this.type = new TextDecoder().decode(payload);
     else if (kind === 2) this.open(payload);
-    else if (kind === 3) { this.state.waiting = false; this.last = performance.now(); this.append(payload); }
+    else if (kind === 3) { if (this.state.picture === 'lost') this.state.picture = 'whole'; this.last = performance.now(); this.append(payload); }
     else if (kind === 5) { this.state = JSON.parse(new TextDecoder().decode(payload)); this.onMessage(this.said()); }
     else if (kind === 4) this.finish(new TextDecoder().decode(payload));
   }
@@ -84,7 +84,8 @@ class LivePlayer {
   said() {
     const silent_s = Math.floor((performance.now() - this.last) / 1000);
     if (silent_s * 1000 >= SILENT_MS) return `Sans image depuis ${silent_s} s · no picture for ${silent_s} s`;
-    if (this.state.waiting) return 'Image perdue, reprise à la prochaine image complète · picture lost, resuming at the next whole one';
+    if (this.state.picture === 'lost') return 'Image perdue, reprise à la prochaine image complète · picture lost, resuming at the next whole one';
+    if (this.state.picture === 'damaged') return 'Image abîmée : la caméra n’envoie pas d’image complète · damaged: no whole picture from the camera';
     if (this.state.lag_ms < BEHIND_MS) return '';
     const s = this.state.lag_ms / 1000;
     return `Retard ${s.toFixed(1).replace('.', ',')} s · ${s.toFixed(1)} s behind`;

@@ -36,7 +36,9 @@ struct ChunkAssembler: Sendable {
   private var reserve_bytes = ChunkAssembler.firstReserve_bytes
   private(set) var inspector = StreamInspector()
   /// Ordered bytes for the live feed; gathered only while `tapsLive`.
-  var tapsLive = false
+  var tapsLive = false {
+    didSet { if tapsLive, !oldValue { live.holeCame() } }
+  }
   private var live = LivePiece()
 
   init(epoch: UInt32) { self.epoch = epoch }
@@ -68,6 +70,11 @@ struct ChunkAssembler: Sendable {
   /// Bytes for the relay alone: the recorder still waits for what is before them.
   mutating func tap(_ bytes: UnsafeRawBufferPointer, at now: MonotonicTime) {
     if tapsLive { live.append(bytes, endsUnit: true, at: now) }
+  }
+
+  /// The relay goes on without what is missing before the next one.
+  mutating func relaySkipped() {
+    if tapsLive { live.holeCame() }
   }
 
   /// Packets are missing before the next one.

@@ -6,11 +6,15 @@ import Doctrine
 /// they wait for its end: a packet with an adaptation field (stuffing fills the last packet of a unit) or with the start of the
 /// next one. Pure.
 ///
-/// Specification: ISO/IEC 13818-1, 2.4.3.3 (payload_unit_start_indicator), 2.4.3.4 (stuffing).
+/// Specification: ISO/IEC 13818-1, 2.4.3.3 (payload_unit_start_indicator, transport_error_indicator), 2.4.3.4 (stuffing).
 struct LivePiece: Sendable {
   /// What does not end is handed over all the same.
   static let longest_us: Int64 = 20_000
   static let maximum_bytes = 64 << 10
+
+  /// A null packet with the transport error indicator: packets are missing here, of whatever streams. Continuity counters
+  /// alone would not tell of a hole of sixteen packets.
+  static let hole: [UInt8] = [0x47, 0x9F, 0xFF, 0x10] + [UInt8](repeating: 0xFF, count: 184)
 
   private var bytes: [UInt8] = []
   private var since = MonotonicTime(microseconds: 0)
@@ -20,6 +24,11 @@ struct LivePiece: Sendable {
     if bytes.isEmpty { since = now }
     bytes.append(contentsOf: more)
     endsUnit = endsUnit || ends
+  }
+
+  /// Something is missing before what comes next.
+  mutating func holeCame() {
+    Self.hole.withUnsafeBytes { append($0, endsUnit: true, at: MonotonicTime(microseconds: 0)) }
   }
 
   mutating func take(at now: MonotonicTime) -> [UInt8] {

@@ -149,7 +149,9 @@ struct Reorderer: Sendable {
     _ sequence: UInt64, _ bytes: UnsafeRawBufferPointer, _ arrival: UTCTime, _ now: MonotonicTime,
     into assembler: inout ChunkAssembler
   ) {
-    while sequence - next >= UInt64(Self.maximumHeld) || held_bytes + bytes.count > Self.maximumHeld_bytes {
+    while sequence >= next,
+      sequence - next >= UInt64(Self.maximumHeld) || held_bytes + bytes.count > Self.maximumHeld_bytes
+    {
       guard let first = firstHeld else { break }
       skipHole(to: first.sequence, first.held.arrival, now: now, into: &assembler)
     }
@@ -212,7 +214,7 @@ struct Reorderer: Sendable {
     holes.append(Hole(range: next..<sequence, from: lastArrival, to: arrival, givenUp: now))
     if relayNext < sequence {
       relayNext = sequence
-      relaySkips += 1
+      relaySkipped(&assembler)
     }
     next = sequence
     assembler.holeCame()
@@ -249,7 +251,7 @@ struct Reorderer: Sendable {
       if let packet = slots[slot(of: cursor)], cursor > next {
         if cursor > end {
           guard now.since(packet.since) >= relayBudget_us else { return }
-          relaySkips += 1
+          relaySkipped(&assembler)
         }
         packet.bytes.withUnsafeBytes { assembler.tap($0, at: now) }
         end = cursor + 1
@@ -257,6 +259,11 @@ struct Reorderer: Sendable {
       }
       cursor += 1
     }
+  }
+
+  private mutating func relaySkipped(_ assembler: inout ChunkAssembler) {
+    relaySkips += 1
+    assembler.relaySkipped()
   }
 
   // MARK: Places

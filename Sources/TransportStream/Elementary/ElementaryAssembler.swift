@@ -35,8 +35,9 @@ struct ElementaryAssembler: Sendable {
   }
 
   mutating func push(
-    _ payload: ArraySlice<UInt8>, unitStart: Bool, randomAccess flag: Bool, stuffing_bytes: Int
-  ) throws(TransportDamage) -> [ElementaryUnit] {
+    _ payload: ArraySlice<UInt8>, unitStart: Bool, randomAccess flag: Bool, stuffing_bytes: Int,
+    damage: (TransportDamage) -> Void
+  ) -> [ElementaryUnit] {
     var finished: [ElementaryUnit] = []
     if unitStart {
       if let unit = finish() { finished.append(unit) }
@@ -48,13 +49,14 @@ struct ElementaryAssembler: Sendable {
       if endedByStuffing, !payload.isEmpty {
         endedByStuffing = false
         trustsStuffing = false
-        throw TransportDamage(.accessUnitTruncated(pid: pid), offset: 0)
+        damage(TransportDamage(.accessUnitTruncated(pid: pid), offset: 0))
       }
       return finished
     }
     guard buffer.count + payload.count <= limit_bytes else {
       abandon()
-      throw TransportDamage(.accessUnitTooLarge(pid: pid, limit_bytes: limit_bytes), offset: 0)
+      damage(TransportDamage(.accessUnitTooLarge(pid: pid, limit_bytes: limit_bytes), offset: 0))
+      return finished
     }
     buffer.append(contentsOf: payload)
     if header == nil {
@@ -62,7 +64,7 @@ struct ElementaryAssembler: Sendable {
         header = try PacketizedElementaryHeader(buffer[...], pid: pid)
       } catch {
         abandon()
-        if finished.isEmpty { throw error }
+        damage(error)
         return finished
       }
     }

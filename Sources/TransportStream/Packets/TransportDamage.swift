@@ -3,6 +3,8 @@
 package struct TransportDamage: Error, Equatable, Sendable, CustomStringConvertible {
   package enum Code: Equatable, Sendable {
     case truncated
+    /// Packets are missing, of whatever streams: a null packet with the transport error indicator says so.
+    case hole
     case syncLost
     case transportErrorIndicator(pid: UInt16)
     case scrambled(pid: UInt16)
@@ -43,6 +45,7 @@ package struct TransportDamage: Error, Equatable, Sendable, CustomStringConverti
   package var name: String {
     switch code {
     case .truncated: "truncated"
+    case .hole: "hole"
     case .syncLost: "sync-lost"
     case .transportErrorIndicator: "transport-error"
     case .scrambled: "scrambled"

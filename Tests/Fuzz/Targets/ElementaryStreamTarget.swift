@@ -15,13 +15,10 @@ enum ElementaryStreamTarget {
       rest = rest.dropFirst(payload.count)
       if flags & 4 != 0 { assembler.abandon() }
       taken += payload.count
-      do throws(TransportDamage) {
-        let units = try assembler.push(
-          payload, unitStart: flags & 1 != 0, randomAccess: flags & 2 != 0, stuffing_bytes: flags & 8 != 0 ? 1 : 0)
-        given += size(units)
-      } catch {
-        continue
-      }
+      let units = assembler.push(
+        payload, unitStart: flags & 1 != 0, randomAccess: flags & 2 != 0, stuffing_bytes: flags & 8 != 0 ? 1 : 0
+      ) { _ in }
+      given += size(units)
     }
     if let unit = assembler.drain() { given += unit.data.count }
     try hold(given <= taken, "\(given) bytes of units out of \(taken)")
