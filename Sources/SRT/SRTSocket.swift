@@ -68,6 +68,13 @@ package struct SRTSocket: ~Copyable, Sendable {
     return srt_getsndbuffer(id, &blocks, &bytes) >= 0 ? bytes : 0
   }
 
+  /// The number of the first packet that the other end sends, agreed on in the handshake: 31 bits.
+  package borrowing func firstSequence() -> UInt32 {
+    var first: Int32 = 0
+    var size = Int32(MemoryLayout<Int32>.size)
+    return srt_getsockflag(id, SRTO_ISN, &first, &size) >= 0 ? UInt32(bitPattern: first) : 0
+  }
+
   /// Packets that are whole and in order, and can be read at once. What is behind a hole may be readable and is not counted.
   package borrowing func readable() -> Int {
     var count: Int32 = 0

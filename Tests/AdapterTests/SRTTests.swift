@@ -64,6 +64,7 @@ struct SRTTests {
     }
     var sequences: [UInt32] = []
     var ended = false
+    let first = socket.firstSequence()
     withUnsafeTemporaryAllocation(byteCount: 2048, alignment: 16) { buffer in
       for _ in 0..<400 where !ended {
         switch socket.receive(into: buffer) {
@@ -77,7 +78,7 @@ struct SRTTests {
     }
     #expect(await caller.value == "sent")
     #expect(ended)
-    #expect(sequences.count == 50)
+    #expect(sequences.count == 50 && sequences.first == first)
     #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $1 == ($0 + 1) & 0x7FFF_FFFF })
     #expect(seen.withLock { $0 } == ["127.0.0.1 #!::u=C"])
   }

@@ -146,7 +146,8 @@ struct BoundsTests {
     var down = StallWatch()
     var frozen = StallWatch()
     var found = false
-    for turn in Int64(1)...40 {
+    // A silent link is ended by the transport after five seconds.
+    for turn in Int64(1)...22 {
       let isDown = down.looked(
         received: 100, retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
       #expect(!isDown)
@@ -158,6 +159,15 @@ struct BoundsTests {
     frozen.delivered()
     let again = frozen.looked(received: 999, retransmitted: 0, waiting_bytes: 1, patience_us: 0, elapsed_us: 250_000)
     #expect(!again)
+    // Frozen, and its sender's window is full: nothing but signs of life.
+    var full = StallWatch()
+    var looks = Int64(0)
+    repeat {
+      looks += 1
+    } while looks < 100
+      && !full.looked(
+        received: min(looks, 4), retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+    #expect(looks == 4 + StallWatch.quietLimit_us / 250_000)
     // A link that is too small: most of what comes was sent again.
     var storm = StallWatch()
     var turns = Int64(0)

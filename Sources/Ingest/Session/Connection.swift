@@ -58,7 +58,9 @@ final class Connection {
       lastWindow_us = 0
     }
     intake = PacketIntake(
-      reorderer: Reorderer(holeLimit_us: holeLimit_us, relayBudget_us: Int64(reception.relayBudget_ms) * 1000),
+      reorderer: Reorderer(
+        first: accepted.socket.firstSequence(), begunAt: wall, holeLimit_us: holeLimit_us,
+        relayBudget_us: Int64(reception.relayBudget_ms) * 1000),
       assembler: ChunkAssembler(epoch: epoch))
     meter = LinkMeter(
       delivery: reception.delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)

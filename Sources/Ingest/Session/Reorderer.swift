@@ -42,35 +42,39 @@ struct Reorderer: Sendable {
   private let holeLimit_us: Int64
   private let relayBudget_us: Int64
   /// The next packet for the recorder, and for the relay: never behind the recorder's.
-  private var next: UInt64 = 0
-  private var relayNext: UInt64 = 0
-  private var hasBegun = false
+  private var next: UInt64
+  private var relayNext: UInt64
   /// Packets ahead of `next`, each in the slot of its number modulo the count, which is a power of two.
   private var slots: [Held?] = []
   private var heldCount = 0
   private var held_bytes = 0
-  private var lastArrival = UTCTime(microseconds: 0)
+  private var lastArrival: UTCTime
   private var holes: [Hole] = []
   /// Holes that are no longer remembered and not told yet.
   private var forgotten: [Hole] = []
-  /// Before the first packet that arrived: the sender may have sent some that come late, or none.
-  private var early: Range<UInt64> = 0..<0
-  private var lateEarly: Set<UInt64> = []
   /// Packets that came twice, or later than anything is remembered of their place.
   private(set) var duplicates: Int64 = 0
+  /// Packets that were given up and have not come since.
+  private(set) var missing: Int64 = 0
   /// Times that the relay went on without what was missing.
   private(set) var relaySkips: Int64 = 0
 
   /// - Parameters:
+  ///   - first: the number of the connection's first packet, as the handshake agreed on it.
+  ///   - begunAt: what is missing before anything came is missing since then.
   ///   - holeLimit_us: 0 where the transport itself has given up what it does not hand over in order.
   ///   - relayBudget_us: how long the relay waits for a missing packet; the recorder's limit is its own too.
-  init(holeLimit_us: Int64 = Reorderer.holeLimit_us, relayBudget_us: Int64 = Reorderer.holeLimit_us) {
+  init(
+    first: UInt32, begunAt: UTCTime, holeLimit_us: Int64 = Reorderer.holeLimit_us,
+    relayBudget_us: Int64 = Reorderer.holeLimit_us
+  ) {
+    // Numbers start far from zero, so that whatever comes has a positive place.
+    next = (1 << 31) + UInt64(first & 0x7FFF_FFFF)
+    relayNext = next
+    lastArrival = begunAt
     self.holeLimit_us = holeLimit_us
     self.relayBudget_us = min(relayBudget_us, holeLimit_us)
   }
-
-  /// Packets that were given up and have not come.
-  var missing: Int64 { holes.reduce(0) { $0 + Int64($1.range.count) } }
 
   /// Whether packets are held behind a hole.
   var isWaiting: Bool { heldCount > 0 }
@@ -79,16 +83,6 @@ struct Reorderer: Sendable {
     sequence31: UInt32, bytes: UnsafeRawBufferPointer, arrival: UTCTime, now: MonotonicTime,
     into assembler: inout ChunkAssembler
   ) {
-    guard hasBegun else {
-      hasBegun = true
-      // Numbers start far from zero so that an early packet that comes late still has a positive place.
-      let first = (1 << 31) + UInt64(sequence31 & 0x7FFF_FFFF)
-      next = first
-      relayNext = first
-      early = (first - UInt64(Self.maximumHeld))..<first
-      deliver(first, bytes, arrival, now, into: &assembler)
-      return
-    }
     let sequence = Self.unroll(sequence31, near: next)
     if sequence == next {
       deliver(sequence, bytes, arrival, now, into: &assembler)
@@ -183,6 +177,7 @@ struct Reorderer: Sendable {
   ) {
     if let index = holes.firstIndex(where: { $0.range.contains(sequence) }) {
       let hole = holes.remove(at: index)
+      missing -= 1
       var rest = hole
       if hole.range.lowerBound < sequence {
         rest.range = hole.range.lowerBound..<sequence
@@ -192,8 +187,7 @@ struct Reorderer: Sendable {
         rest.range = (sequence + 1)..<hole.range.upperBound
         holes.append(rest)
       }
-      assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
-    } else if early.contains(sequence), lateEarly.insert(sequence).inserted {
+      while holes.count > Self.maximumHoles { forgetAHole() }
       assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
     } else {
       duplicates += 1
@@ -212,6 +206,7 @@ struct Reorderer: Sendable {
   ) {
     if holes.count >= Self.maximumHoles { forgetAHole() }
     holes.append(Hole(range: next..<sequence, from: lastArrival, to: arrival, givenUp: now))
+    missing += Int64(sequence - next)
     if relayNext < sequence {
       relayNext = sequence
       relaySkipped(&assembler)
@@ -236,7 +231,8 @@ struct Reorderer: Sendable {
       slots[slot] = nil
       heldCount -= 1
       held_bytes -= packet.bytes.count
-      packet.bytes.withUnsafeBytes { deliver(next, $0, packet.arrival, now, into: &assembler) }
+      // Its chunk is as old as it is: what waited here does not wait its time a second time.
+      packet.bytes.withUnsafeBytes { deliver(next, $0, packet.arrival, packet.since, into: &assembler) }
     }
     // A burst needs many once; what every turn walks over stays short.
     if slots.count > Self.keptSlots { slots = [] }

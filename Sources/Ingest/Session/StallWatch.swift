@@ -1,7 +1,8 @@
 /// Tells a connection that the transport will never deliver from again from one that waits for a retransmission. Pure.
 ///
 /// A packet that the sender gave up freezes a connection of libsrt 1.5 for ever: packets go on arriving and none is handed
-/// over. A link that is down is something else: nothing arrives.
+/// over, until the sender's window is full and it sends nothing but signs of life. A link that is down is something else: then
+/// the transport itself ends the connection.
 ///
 /// A link that is too small is a third thing: what arrives is mostly sent again, and the packet that is waited for comes in
 /// time. Such a connection is given longer.
@@ -13,14 +14,19 @@ struct StallWatch: Sendable {
   /// Of what arrives, sent again: docs/design/links.md.
   private static let stormShare = 0.35
 
+  /// Time of nothing arriving while something waits for a packet before it: longer than the transport lets a silent link be.
+  static let quietLimit_us: Int64 = 6_000_000
+
   private var received: Int64 = 0
   /// As they were when something was handed over last.
   private var start: (received: Int64, retransmitted: Int64)?
   private var arriving_us: Int64 = 0
+  private var quiet_us: Int64 = 0
 
   /// Something was handed over.
   mutating func delivered() {
     arriving_us = 0
+    quiet_us = 0
     start = nil
   }
 
@@ -33,8 +39,16 @@ struct StallWatch: Sendable {
   mutating func looked(
     received total: Int64, retransmitted again: Int64, waiting_bytes: Int, patience_us: Int64, elapsed_us: Int64
   ) -> Bool {
-    if total > received, waiting_bytes > 0 { arriving_us += elapsed_us }
+    if waiting_bytes > 0 {
+      if total > received {
+        arriving_us += elapsed_us
+        quiet_us = 0
+      } else {
+        quiet_us += elapsed_us
+      }
+    }
     received = total
+    if quiet_us >= Self.quietLimit_us + patience_us { return true }
     let first = start ?? (total, again)
     start = first
     let limit_us = Self.limit_us + patience_us

@@ -27,7 +27,7 @@ struct StreamInspector: Sendable {
 
   /// The last continuity counter of each PID.
   private var counters = [UInt8](repeating: StreamInspector.unknown, count: 0x2000)
-  private var lastArrival = UTCTime(microseconds: 0)
+  private var lastArrival: UTCTime?
   private var omission: Omission?
   private(set) var clock = StreamClock()
   /// Messages that are not whole transport stream packets.
@@ -50,6 +50,7 @@ struct StreamInspector: Sendable {
     _ bytes: UnsafeRawBufferPointer, at offset: Int, arrival: UTCTime, now: MonotonicTime, isInOrder: Bool,
     into content: inout ChunkContent
   ) {
+    defer { if isInOrder { lastArrival = arrival } }
     guard bytes.count % Self.packet_bytes == 0 else {
       foreign += 1
       lastEndsUnit = true
@@ -82,7 +83,6 @@ struct StreamInspector: Sendable {
       if isInOrder, control & 0x10 != 0, pid != Self.nullPID { count(pid, control & 0x0F, mayJump, arrival) }
       start += Self.packet_bytes
     }
-    if isInOrder { lastArrival = arrival }
   }
 
   /// An omission that is over, or has lasted long enough to be told.
@@ -104,7 +104,7 @@ struct StreamInspector: Sendable {
     let missing = (counter &- last &- 1) & 0x0F
     guard missing != 0 else { return }
     discontinuities += 1
-    if omission == nil { omission = Omission(from: lastArrival, to: arrival, packets: 0) }
+    if omission == nil { omission = Omission(from: lastArrival ?? arrival, to: arrival, packets: 0) }
     omission?.to = arrival
     omission?.packets += Int64(missing)
   }
