@@ -3,20 +3,24 @@ internal import Synchronization
 
 /// Ordered transport stream bytes of live recordings, for the console. Memory only, seconds at most.
 ///
-/// Each reader has a bounded line; what does not fit is dropped, and the reader is told by ``LivePiece/hole``, as it is at its
-/// start. A reader exists only for a recording that is live: ``end(_:)`` ends them all at once.
+/// Each reader has a bounded line; what does not fit, or has waited for longer than ``maximumAge``, is dropped, and the reader
+/// is told by ``LivePiece/hole``, as it is at its start. A reader exists only for a recording that is live: ``end(_:)`` ends
+/// them all at once, and nothing of what waited is given out any more.
 // P2, P3, LIVE-1, LIVE-5.
 package final class LiveFeed: Sendable {
   /// Pieces of some 5 to 20 ms: a few seconds.
   static let maximumPieces = 512
+  /// What is older is not live.
+  static let maximumAge: Duration = .seconds(5)
 
-  private struct Reader {
-    var line: AsyncStream<[UInt8]>.Continuation
-    /// Something before the next piece was not given to it.
+  /// One reader's line; ``Reader`` is its other end.
+  private struct Line {
+    var pieces: AsyncStream<Piece>.Continuation
+    /// Something before the next piece did not fit.
     var misses = true
 
-    mutating func offer(_ bytes: [UInt8]) -> Bool {
-      if case .dropped = line.yield(misses ? LivePiece.hole + bytes : bytes) {
+    mutating func offer(_ bytes: [UInt8], at now: ContinuousClock.Instant) -> Bool {
+      if case .dropped = pieces.yield(Piece(bytes: bytes, since: now, isBehindHole: misses)) {
         misses = true
         return false
       }
@@ -25,9 +29,47 @@ package final class LiveFeed: Sendable {
     }
   }
 
+  fileprivate struct Piece: Sendable {
+    var bytes: [UInt8]
+    var since: ContinuousClock.Instant
+    var isBehindHole: Bool
+  }
+
+  /// The bytes of a live recording as they come, until it is no longer live.
+  package struct Reader: AsyncSequence, Sendable {
+    fileprivate let feed: LiveFeed
+    fileprivate let recording: RecordingID
+    fileprivate let pieces: AsyncStream<Piece>
+
+    package struct AsyncIterator: AsyncIteratorProtocol {
+      fileprivate let feed: LiveFeed
+      fileprivate let recording: RecordingID
+      fileprivate var pieces: AsyncStream<Piece>.AsyncIterator
+      fileprivate var misses = false
+
+      package mutating func next() async -> [UInt8]? {
+        while let piece = await pieces.next() {
+          guard feed.isOpen(recording) else { return nil }
+          let isBehindHole = misses || piece.isBehindHole
+          misses = .now - piece.since > LiveFeed.maximumAge
+          if misses {
+            feed.countDropped()
+          } else {
+            return isBehindHole ? LivePiece.hole + piece.bytes : piece.bytes
+          }
+        }
+        return nil
+      }
+    }
+
+    package func makeAsyncIterator() -> AsyncIterator {
+      AsyncIterator(feed: feed, recording: recording, pieces: pieces.makeAsyncIterator())
+    }
+  }
+
   private struct State {
     var open: Set<RecordingID> = []
-    var readers: [RecordingID: [UInt64: Reader]] = [:]
+    var readers: [RecordingID: [UInt64: Line]] = [:]
     var next: UInt64 = 0
     var dropped = 0
   }
@@ -46,31 +88,38 @@ package final class LiveFeed: Sendable {
       state.open.remove(recording)
       return state.readers.removeValue(forKey: recording) ?? [:]
     }
-    for reader in readers.values { reader.line.finish() }
+    for reader in readers.values { reader.pieces.finish() }
   }
 
+  fileprivate func isOpen(_ recording: RecordingID) -> Bool { state.withLock { $0.open.contains(recording) } }
+
+  fileprivate func countDropped() { state.withLock { $0.dropped += 1 } }
+
   func offer(_ recording: RecordingID, _ bytes: [UInt8]) {
+    let now = ContinuousClock.now
     state.withLock { state in
-      guard state.open.contains(recording), let numbers = state.readers[recording]?.keys else { return }
+      guard state.open.contains(recording), let numbers = state.readers[recording].map({ Array($0.keys) }) else {
+        return
+      }
       for number in numbers {
-        if state.readers[recording]?[number]?.offer(bytes) == false { state.dropped += 1 }
+        if state.readers[recording]?[number]?.offer(bytes, at: now) == false { state.dropped += 1 }
       }
     }
   }
 
   /// A reader of a live recording; nil where it is not live.
-  package func read(_ recording: RecordingID) -> AsyncStream<[UInt8]>? {
+  package func read(_ recording: RecordingID) -> Reader? {
     state.withLock { state in
       guard state.open.contains(recording) else { return nil }
       let number = state.next
       state.next += 1
-      let (stream, continuation) = AsyncStream<[UInt8]>.makeStream(
+      let (stream, continuation) = AsyncStream<Piece>.makeStream(
         bufferingPolicy: .bufferingOldest(Self.maximumPieces))
       continuation.onTermination = { [weak self] _ in
         self?.state.withLock { _ = $0.readers[recording]?.removeValue(forKey: number) }
       }
-      state.readers[recording, default: [:]][number] = Reader(line: continuation)
-      return stream
+      state.readers[recording, default: [:]][number] = Line(pieces: continuation)
+      return Reader(feed: self, recording: recording, pieces: stream)
     }
   }
 }

@@ -156,3 +156,37 @@ struct ChunkAssemblerTests {
     #expect(assembler.takeFinished().count == 1)
   }
 }
+
+struct LiveFeedTests {
+  private let recording = RecordingID("r")
+
+  // P3: what waited when the right ended is not given out any more.
+  @Test func nothingIsGivenOutAfterTheEnd() async throws {
+    let feed = LiveFeed()
+    #expect(feed.read(recording) == nil)
+    feed.begin(recording)
+    let reader = try #require(feed.read(recording))
+    var pieces = reader.makeAsyncIterator()
+    feed.offer(recording, [1])
+    feed.offer(recording, [2])
+    #expect(await pieces.next() == LivePiece.hole + [1])
+    feed.end(recording)
+    #expect(await pieces.next() == nil)
+    #expect(feed.read(recording) == nil)
+  }
+
+  @Test func aReaderThatIsTooSlowIsToldOfTheHole() async throws {
+    let feed = LiveFeed()
+    feed.begin(recording)
+    var pieces = try #require(feed.read(recording)).makeAsyncIterator()
+    let first = UInt8(1)
+    for _ in 0..<LiveFeed.maximumPieces { feed.offer(recording, [first]) }
+    feed.offer(recording, [2])
+    #expect(feed.droppedPieces == 1)
+    for number in 0..<LiveFeed.maximumPieces {
+      #expect(await pieces.next() == (number == 0 ? LivePiece.hole + [first] : [first]))
+    }
+    feed.offer(recording, [3])
+    #expect(await pieces.next() == LivePiece.hole + [3])
+  }
+}
