@@ -49,6 +49,8 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
 
   /// Receive buffer of a connection: 8 s of 4 Mbit/s, enough for what a retransmission may hold up.
   static let receiveBuffer_bytes: Int32 = 4 << 20
+  /// The same in packets: a payload of Ethernet's size and the library's header stand in each place.
+  package static let receiveBuffer_packets = Int(receiveBuffer_bytes) / 1472
   /// Packets that a sender may have under way in complete delivery. A link that is too small, and a sender without a bound,
   /// make a storm of retransmissions of everything under way; 512 are 1.3 s of 4 Mbit/s, which 20 % of loss at 150 ms
   /// needs, and cut the storm to a fifth. Not in timely delivery, whose window counts against it.

@@ -82,6 +82,7 @@ struct ReordererTests {
     reorderer.finish(now: MonotonicTime(microseconds: 20), into: &assembler)
     let gaps = reorderer.takeSettled(now: MonotonicTime(microseconds: 20), isOver: true)
     #expect(gaps.map(\.range.count) == [3] && reorderer.missing == 3)
+    #expect(reorderer.reachBehindHole == 6)
     #expect(gaps.first?.from == UTCTime(microseconds: 7) && gaps.first?.to == UTCTime(microseconds: 9))
   }
 
@@ -213,6 +214,7 @@ struct ReordererTests {
     assembler.close()
     let kept = assembler.takeFinished().reduce(0) { $0 + Int($1.packetCount) }
     #expect(kept == Int(count) / 2 + 1)
+    #expect(reorderer.reachBehindHole == Int(count) - 2)
     // However many holes there are: each is counted.
     #expect(reorderer.missing == Int64(count) / 2 - 2)
   }

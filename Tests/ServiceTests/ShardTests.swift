@@ -67,13 +67,13 @@ struct ShardTests {
     func recorded(_ grant: IncidentGrant) throws -> [UInt8] {
       let key = SymmetricKey(data: grant.parts[0].key.bytes)
       var reader = try PartReader(path: "\(root)/2026/06/01/\(grant.parts[0].part).plm", key: key)
-      var pieces: [(UInt64, [UInt8])] = []
+      var pieces: [(place: (UInt32, UInt64), bytes: [UInt8])] = []
       while let items = try reader.next() {
         for item in items where item.header.kind == .media || item.header.kind == .fill {
-          pieces.append((item.header.firstSequence, item.plaintext ?? []))
+          pieces.append(((item.header.epoch, item.header.firstSequence), item.plaintext ?? []))
         }
       }
-      return pieces.sorted { $0.0 < $1.0 }.flatMap(\.1)
+      return pieces.sorted { $0.place < $1.place }.flatMap(\.bytes)
     }
 
     var events: [IngestEvent] { spool.head(10_000).map(\.event) }
@@ -145,6 +145,25 @@ struct ShardTests {
     }
     line.shards.stop()
     #expect(try line.recorded(line.grants[0]) == (0..<60).flatMap(Self.message))
+  }
+
+  // And one that calls again within it neither.
+  @Test func aTimelyCameraThatIsBackAtOnceLosesNothing() throws {
+    let line = try Line(reception: ReceptionSettings(delivery: .timely(window_ms: 500)))
+    do {
+      let socket = try line.call()
+      for number in 0..<60 { try Self.send(number, socket) }
+      Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+    }
+    let socket = try line.call()
+    for number in 60..<90 { try Self.send(number, socket) }
+    Self.wait("the second connection") {
+      line.events.filter { if case .streamJoined = $0 { true } else { false } }.count == 2
+    }
+    Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+    usleep(900_000)
+    line.shards.stop()
+    #expect(try line.recorded(line.grants[0]) == (0..<90).flatMap(Self.message))
   }
 
   // A camera that sends more than it may: its connection ends with a sentence, what it sent until then is kept.

@@ -149,15 +149,15 @@ struct BoundsTests {
     // A silent link is ended by the transport after five seconds.
     for turn in Int64(1)...22 {
       let isDown = down.looked(
-        received: 100, retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+        received: 100, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
       #expect(!isDown)
       found =
-        frozen.looked(received: 100 + turn, retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+        frozen.looked(received: 100 + turn, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
         || found
     }
     #expect(found)
     frozen.delivered()
-    let again = frozen.looked(received: 999, retransmitted: 0, waiting_bytes: 1, patience_us: 0, elapsed_us: 250_000)
+    let again = frozen.looked(received: 999, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(!again)
     // Frozen, and its sender's window is full: nothing but signs of life.
     var full = StallWatch()
@@ -166,7 +166,7 @@ struct BoundsTests {
       looks += 1
     } while looks < 100
       && !full.looked(
-        received: min(looks, 4), retransmitted: 0, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+        received: min(looks, 4), retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(looks == 4 + StallWatch.quietLimit_us / 250_000)
     // A link that is too small: most of what comes was sent again.
     var storm = StallWatch()
@@ -175,7 +175,7 @@ struct BoundsTests {
       turns += 1
     } while turns < 100
       && !storm.looked(
-        received: turns * 10, retransmitted: turns * 6, waiting_bytes: 5000, patience_us: 0, elapsed_us: 250_000)
+        received: turns * 10, retransmitted: turns * 6, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(turns == StallWatch.stormLimit_us / 250_000)
   }
 

@@ -52,6 +52,7 @@ struct Reorderer: Sendable {
   private var holes: [Hole] = []
   /// Holes that are no longer remembered and not told yet.
   private var forgotten: [Hole] = []
+  private var oldestForgotten: UInt64?
   /// Packets that came twice, or later than anything is remembered of their place.
   private(set) var duplicates: Int64 = 0
   /// Packets that were given up and have not come since.
@@ -74,6 +75,12 @@ struct Reorderer: Sendable {
     lastArrival = begunAt
     self.holeLimit_us = holeLimit_us
     self.relayBudget_us = min(relayBudget_us, holeLimit_us)
+  }
+
+  /// Packets since the oldest one that has not come, that one included; 0 where none is missing.
+  var reachBehindHole: Int {
+    guard let oldest = holes.lazy.map(\.range.lowerBound).min() ?? oldestForgotten else { return 0 }
+    return Int(clamping: next - min(oldest, oldestForgotten ?? oldest))
   }
 
   /// Whether packets are held behind a hole.
@@ -221,6 +228,7 @@ struct Reorderer: Sendable {
     let oldest = told ?? holes.indices.min { holes[$0].range.lowerBound < holes[$1].range.lowerBound }
     guard let oldest else { return }
     let hole = holes.remove(at: oldest)
+    oldestForgotten = min(oldestForgotten ?? hole.range.lowerBound, hole.range.lowerBound)
     if !hole.isTold { forgotten.append(hole) }
   }
 

@@ -34,12 +34,13 @@ struct StallWatch: Sendable {
   ///
   /// - Parameters:
   ///   - total: packets that came since the connection began; of them `again` by retransmission.
+  ///   - isWaiting: something came that stands behind a packet that did not.
   ///   - patience_us: how long a healthy connection may hand nothing over besides: its window, a queue on its way.
   /// - Returns: whether the connection is frozen.
   mutating func looked(
-    received total: Int64, retransmitted again: Int64, waiting_bytes: Int, patience_us: Int64, elapsed_us: Int64
+    received total: Int64, retransmitted again: Int64, isWaiting: Bool, patience_us: Int64, elapsed_us: Int64
   ) -> Bool {
-    if waiting_bytes > 0 {
+    if isWaiting {
       if total > received {
         arriving_us += elapsed_us
         quiet_us = 0

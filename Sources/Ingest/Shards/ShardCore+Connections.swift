@@ -48,6 +48,10 @@ extension ShardCore {
         )
         return
       }
+      if isGone, other.lastWindow_us > 0, !other.ended {
+        // What waits for its time comes first: the new connection is kept by the transport until the next turn.
+        return mailboxes[number].post(.accepted(socket, attempt))
+      }
       end(other, at: now)
     }
     switch state.machine.streamArrived(activation: attempt.identifier.activation, at: now) {

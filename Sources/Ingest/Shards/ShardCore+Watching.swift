@@ -43,8 +43,15 @@ extension ShardCore {
     tellHealth(told)
   }
 
-  /// Whether packets arrive for this connection and none is handed over any more (upstream 2657).
+  /// How far a connection may go on behind a packet that never comes: what the transport read out of order it keeps places
+  /// for, and when they are all taken nothing is handed over any more, without a word. Two thirds of them.
+  static let reach_packets = SRTListener.receiveBuffer_packets * 2 / 3
+
+  /// Whether packets arrive for this connection and none is handed over any more (upstream 2657), or soon will not be.
   private func isFrozen(_ connection: Connection, now: MonotonicTime) -> Bool {
+    let reach = connection.intake.reorderer.reachBehindHole
+    // A sender in complete delivery never gets that far ahead of what it has not given up: its window is smaller.
+    if connection.lastWindow_us == 0, reach >= Self.reach_packets { return true }
     guard hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.silent_us else {
       connection.stall.delivered()
       return false
@@ -54,7 +61,7 @@ extension ShardCore {
     let queue_us = min(max(0, Int64(figures.roundTrip_ms * 2000) - Self.queueless_us), StallWatch.stormLimit_us)
     return connection.stall.looked(
       received: figures.packetsReceived, retransmitted: Int64(figures.packetsRetransmitted),
-      waiting_bytes: figures.receiveBuffer_bytes, patience_us: connection.lastWindow_us + queue_us,
+      isWaiting: figures.receiveBuffer_bytes > 0 || reach > 0, patience_us: connection.lastWindow_us + queue_us,
       elapsed_us: Self.slowTurn_us)
   }
 
