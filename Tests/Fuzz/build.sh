@@ -9,7 +9,7 @@ built=.build/debug
 out=.build/fuzz
 program=$out/plastron-fuzz
 sources=(Sources/TransportStream Sources/FragmentedMP4 Sources/Footage Sources/Doctrine Sources/Relay
-  Sources/Ingest/Admission/StreamIdentifier.swift Tests/Fuzz/Targets Tests/Fuzz/LibFuzzer Tests/Fuzz/build.sh)
+  Sources/Ingest Tests/Fuzz/Targets Tests/Fuzz/LibFuzzer Tests/Fuzz/build.sh)
 if [ -x $program ] && [ -z "$(find "${sources[@]}" -type f -newer $program -print -quit)" ]; then exit 0; fi
 mkdir -p $out
 flags=(-swift-version 6 -O -wmo -enable-testing -g -package-name plastron -sanitize=fuzzer,address -I $out
@@ -30,8 +30,9 @@ module FragmentedMP4 Sources/FragmentedMP4
 module Footage Sources/Footage
 module Doctrine Sources/Doctrine
 module Relay Sources/Relay
-# The stream id's parser alone: the rest of the module needs the transport.
-module Ingest Sources/Ingest/Admission/StreamIdentifier.swift
+# What is pure in it: the rest of the module needs the transport.
+module Ingest Sources/Ingest/Admission/StreamIdentifier.swift \
+  Sources/Ingest/Session/{Reorderer,ChunkAssembler,StreamInspector,StreamClock,LivePiece}.swift
 module PlastronFuzz Tests/Fuzz/Targets Tests/Fuzz/LibFuzzer
 crypto=$(find $built/{Crypto,CryptoBoringWrapper,CCryptoBoringSSL,CCryptoBoringSSLShims,CXKCP,CXKCPShims}.build -name '*.o')
 swiftc -use-ld=lld -sanitize=fuzzer,address $out/{TransportStream,FragmentedMP4,Footage,Doctrine,Relay,Ingest,PlastronFuzz}.o \

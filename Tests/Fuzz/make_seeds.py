@@ -106,6 +106,9 @@ def main():
     cell = metadata()
     write("metadata", "asynchronous", b"\0" + cell)
     write("metadata", "synchronous", b"\1" + bytes([0, 0, 0xDF]) + struct.pack(">H", len(cell)) + cell)
+    write("packet-order", "holes", bytes([0]) + b"".join(bytes(op) for op in [(1, 0, 9), (2, 0, 1), (1, 0, 40), (3, 2, 0), (0, 0xE0, 200), (5, 0, 0), (4, 9, 9), (1, 0, 3)]))
+    write("packet-order", "no-room", bytes([0]) + b"".join(bytes(op) for op in [(1, 0, 1), (2, 0, 1), (1, 100, 0), (0, 0x81, 255), (3, 2, 0)]))
+    write("packet-order", "timely", bytes([1]) + b"".join(bytes(op) for op in [(1, 0, 9), (2, 0, 1), (1, 0, 40), (0, 0xF0, 9)]))
     write("footage", "whole.plm-seed", footage())
     write("footage", "torn.plm-seed", footage()[:-40])
 

@@ -10,6 +10,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case footage
   case metadata
   case sound
+  case packetOrder = "packet-order"
 
   /// Runs the parser over `input`.
   ///
@@ -23,6 +24,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case .footage: try FootageTarget.run(input)
     case .metadata: try MetadataTarget.run(input)
     case .sound: try SoundTarget.run(input)
+    case .packetOrder: try PacketOrderTarget.run(input)
     }
   }
 }
