@@ -11,15 +11,32 @@ struct SoakBench: AsyncParsableCommand {
   @Option var cameras = 50
   @Option(help: "Minutes de flux (minutes of stream)") var minutes = 60
   @Option(help: "Fois le temps réel (times real time)") var speed = 1.0
+  @Option(help: "Y écrire aussi les chiffres en JSON (JSON file).") var json: String?
 
   private static let roles = ["ingest", "keeper", "console"]
   /// Of stream: what grows slower than this in an hour is not told from noise.
   private static let noise_mibPerHour = 8.0
 
-  private struct Sample {
+  private struct Sample: Encodable {
+    /// Of stream, since all cameras were connected.
     var hours: Double
+    /// What each role allocated.
     var mebibytes: [Double]
+    /// What the database's processes allocated.
+    var database_mebibytes: Double
     var descriptors: [Int]
+  }
+
+  private struct Figures: Encodable {
+    var cameras: Int
+    var speed: Double
+    var samples: [Sample]
+    /// Of the second half, by role.
+    var mebibytesPerHour: [String: Double]
+    var kept: BenchServer.Kept
+    /// What the clip has in the time that was measured, over all cameras.
+    var due_bytes: Int64
+    var failedCalls: Int
   }
 
   func run() async throws {
@@ -36,40 +53,57 @@ struct SoakBench: AsyncParsableCommand {
       "\(minutes * 60 + 60)", "--speed", "\(speed)",
     ])
     defer { load.end() }
+    let rate_mbps = try load.last(IngestBench.LoadRate.self).mbps
+    _ = try await server.wall(of: cameras, writing: true)
     let began = Date()
     var samples: [Sample] = []
-    print("| minutes of stream | MiB: ingest, keeper, console | descriptors |")
+    print("| minutes of stream | MiB allocated: ingest, keeper, console, database | descriptors |")
     print("|---|---|---|")
     while true {
       let hours = Date().timeIntervalSince(began) * speed / 3600
       guard hours * 60 < Double(minutes) else { break }
       try await Task.sleep(for: .seconds(5))
-      let figures = [pids.ingest, pids.keeper, pids.console].compactMap(ProcessFigures.read)
-      guard figures.count == Self.roles.count else { throw Complaint(description: "a role of the server ended") }
+      let reading = try ServerReading(pids)
       let sample = Sample(
-        hours: hours, mebibytes: figures.map { Double($0.resident_bytes) / 1_048_576 },
-        descriptors: figures.map(\.descriptors))
+        hours: Date().timeIntervalSince(began) * speed / 3600,
+        mebibytes: [reading.ingest, reading.keeper, reading.console].map { Double($0.anonymous_bytes) / 1_048_576 },
+        database_mebibytes: Double(reading.database_bytes) / 1_048_576,
+        descriptors: [pids.ingest, pids.keeper, pids.console].map(ProcessFigures.descriptors))
       samples.append(sample)
       guard samples.count % 12 == 1 else { continue }
-      let memory = sample.mebibytes.map { String(format: "%.0f", $0) }.joined(separator: ", ")
-      print("| \(Int(hours * 60)) | \(memory) | \(sample.descriptors.map(String.init).joined(separator: ", ")) |")
+      let memory = (sample.mebibytes + [sample.database_mebibytes]).map { String(format: "%.0f", $0) }
+      print(
+        "| \(Int(hours * 60)) | \(memory.joined(separator: ", ")) | \(sample.descriptors.map(String.init).joined(separator: ", ")) |"
+      )
       fflush(nil)
     }
+    let report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
+    let due = Date().timeIntervalSince(began) * rate_mbps * 125_000 * Double(cameras)
     load.say("stop")
     let sent = try load.last(IngestBench.LoadEnd.self, within: 60).sent
-    let lost = try await server.lost(of: sent)
-    try judge(samples, lost)
+    var figures = Figures(
+      cameras: cameras, speed: speed, samples: samples, mebibytesPerHour: [:],
+      kept: try await server.compare(sent.mapValues { $0...$0 }), due_bytes: Int64(due), failedCalls: report.failed)
+    defer { try? BenchChild.writeJSON(figures, to: json) }
+    try judge(&figures)
   }
 
   /// The slope is of the second half: the first fills what is kept.
-  private func judge(_ samples: [Sample], _ lost: Int64) throws {
+  private func judge(_ figures: inout Figures) throws {
+    let samples = figures.samples
     let half = Array(samples.suffix(samples.count / 2))
     guard let first = half.first, let last = half.last, half.count >= 4 else {
       throw Complaint(description: "too short a run to say anything")
     }
-    var holds = lost == 0
+    print(figures.kept.words)
+    print("connections and calls that failed: \(figures.failedCalls)")
+    // A load that did not send says nothing of memory.
+    let isLoaded = Double(figures.kept.sent_bytes) > 0.95 * Double(figures.due_bytes)
+    if !isLoaded { print("sent: \(figures.kept.sent_bytes) bytes of \(figures.due_bytes) that were due") }
+    var holds = figures.kept.isWhole && figures.failedCalls == 0 && isLoaded
     for (index, role) in Self.roles.enumerated() {
-      let slope = Self.slope(half.map { ($0.hours, $0.mebibytes[index]) })
+      let slope = Trend.slope(half.map { ($0.hours, $0.mebibytes[index]) })
+      figures.mebibytesPerHour[role] = slope
       print(
         String(
           format: "%@: %+.1f MiB an hour of stream, descriptors %d then %d", role, slope, first.descriptors[index],
@@ -77,15 +111,8 @@ struct SoakBench: AsyncParsableCommand {
       holds =
         holds && slope < Self.noise_mibPerHour && last.descriptors[index] <= first.descriptors[index] + 2
     }
-    print("lost bytes: \(lost)")
-    guard holds else { throw Complaint(description: "memory or descriptors grow, or bytes were lost") }
-  }
-
-  /// Least squares.
-  private static func slope(_ points: [(x: Double, y: Double)]) -> Double {
-    let n = Double(points.count)
-    let mean = (x: points.reduce(0) { $0 + $1.x } / n, y: points.reduce(0) { $0 + $1.y } / n)
-    let spread = points.reduce(0) { $0 + ($1.x - mean.x) * ($1.x - mean.x) }
-    return points.reduce(0) { $0 + ($1.x - mean.x) * ($1.y - mean.y) } / max(spread, 1e-9)
+    guard holds else {
+      throw Complaint(description: "memory or descriptors grow, bytes were lost, or the load did not keep its pace")
+    }
   }
 }

@@ -49,6 +49,11 @@ final class BenchChild {
     throw Complaint(description: "a child of the measurement said no \(T.self) within \(seconds) s")
   }
 
+  /// Every line that decodes so, from a count of lines on.
+  func all<T: Decodable>(_ type: T.Type, newerThan count: Int) -> [T] {
+    said.lines.dropFirst(count).compactMap { try? JSONDecoder().decode(T.self, from: Data($0.utf8)) }
+  }
+
   var lineCount: Int { said.lines.count }
 
   func say(_ word: String) { try? input.fileHandleForWriting.write(contentsOf: Data((word + "\n").utf8)) }
@@ -63,6 +68,13 @@ final class BenchChild {
   func end() {
     try? input.fileHandleForWriting.close()
     process.waitUntilExit()
+  }
+
+  static func writeJSON(_ figures: some Encodable, to file: String?) throws {
+    guard let file else { return }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try encoder.encode(figures).write(to: URL(fileURLWithPath: file))
   }
 
   /// Whole lines out of pieces.

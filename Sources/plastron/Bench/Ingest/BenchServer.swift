@@ -23,13 +23,11 @@ final class BenchServer {
   }
 
   let world: DemoWorld
-  private var viewers: [Task<Void, Never>] = []
-  private var watched = 0
+  private var tasks: [Task<Void, Never>] = []
+  private(set) var viewers: [LiveViewer] = []
   /// An operator watches so many cameras at once, on one connection.
   private static let viewsPerSession = 40
   private var sessions: [APISession] = []
-  /// Of the first camera's pictures.
-  let delay = RelayDelay()
 
   init(_ world: DemoWorld) { self.world = world }
 
@@ -61,73 +59,160 @@ final class BenchServer {
     return Processes(ingest: try pid("ingest"), keeper: try pid("keeper"), console: try pid("console"))
   }
 
-  /// The longest that a packet waited to be durable in the last minute, as the server tells its collector.
-  func worstLag_ms() async throws -> Int64 {
+  /// How long what was received waited to be durable, as the server tells its collector.
+  struct Durability {
+    /// The longest in the last minute.
+    var worst_ms: Int64
+    /// Since the start.
+    var chunks: Int
+    /// Of them, those that took more than the promised second.
+    var late: Int
+  }
+
+  func durability() async throws -> Durability {
     let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup)
     do {
       let request = HTTPClientRequest(url: "http://127.0.0.1:\(world.settings.metricsPort)/metrics")
       let body = try await client.execute(request, timeout: .seconds(5)).body.collect(upTo: 1 << 20)
       try await client.shutdown()
-      let line = String(buffer: body).split(separator: "\n").first { $0.hasPrefix("plastron_durability_lag_seconds") }
-      return line?.split(separator: " ").last.flatMap { Double($0) }.map { Int64($0 * 1000) } ?? -1
+      return try Self.durability(in: String(buffer: body).split(separator: "\n"))
     } catch {
       try? await client.shutdown()
       throw error
     }
   }
 
+  private static func durability(in lines: [Substring]) throws -> Durability {
+    func value(_ name: String) throws -> Double {
+      guard let line = lines.first(where: { $0.hasPrefix(name) }),
+        let value = line.split(separator: " ").last.flatMap({ Double($0) })
+      else { throw Complaint(description: "the server does not tell \(name)") }
+      return value
+    }
+    let chunks = try value("plastron_durability_seconds_count")
+    let inTime = try value("plastron_durability_seconds_bucket{le=\"1.0\"}")
+    return Durability(
+      worst_ms: Int64(try value("plastron_durability_lag_seconds") * 1000), chunks: Int(chunks),
+      late: Int(chunks - inTime))
+  }
+
+  /// Bytes of all the footage's files now.
+  func footage_bytes() -> Int64 {
+    let files = FileManager.default.enumerator(
+      at: URL(fileURLWithPath: world.settings.footageFolder), includingPropertiesForKeys: [.fileSizeKey])
+    var total: Int64 = 0
+    while let file = files?.nextObject() as? URL {
+      guard file.pathExtension == "plm" else { continue }
+      total += Int64((try? URL(fileURLWithPath: file.path).resourceValues(forKeys: [.fileSizeKey]).fileSize) ?? 0)
+    }
+    return total
+  }
+
+  /// The wall once the keeper has every incident: it journals their openings one after another, while the recordings run.
+  ///
+  /// - Parameter writing: also waits until every camera sends, and what it sends is written.
+  func wall(of cameras: Int, writing: Bool = false) async throws -> WallState {
+    for _ in 0..<120 {
+      if case .status(let wall, _, _) = try await AdministratorLink.call(world.settings, .status),
+        wall.incidents.count >= cameras, !writing || wall.incidents.allSatisfy({ $0.streaming && !$0.notRecorded })
+      {
+        return wall
+      }
+      try await Task.sleep(for: .milliseconds(500))
+    }
+    throw Complaint(description: "the keeper does not know of every camera's incident after a minute")
+  }
+
   // MARK: Live
 
-  /// Declares a threat for so many incidents and watches each of them.
-  func watch(_ count: Int) async throws {
-    guard case .status(let wall, _, _) = try await AdministratorLink.call(world.settings, .status) else { return }
-    let cards = wall.incidents.filter { $0.camera.rawValue.hasPrefix("B-") }.sorted {
-      Self.number($0.camera.rawValue) < Self.number($1.camera.rawValue)
-    }
-    for card in cards.prefix(count).dropFirst(watched) {
+  /// Declares a threat for the incidents of these cameras and watches each, save those that are watched already; returns
+  /// when something has come from all of them.
+  ///
+  /// - Parameter noting: cameras whose pictures are noted.
+  func watch(_ cameras: [String], noting: Set<String>, of count: Int) async throws {
+    let cards = Dictionary(try await wall(of: count).incidents.map { ($0.camera.rawValue, $0) }) { $1 }
+    let known = Set(viewers.map(\.camera))
+    for camera in cameras where !known.contains(camera) {
+      guard let card = cards[camera] else { throw Complaint(description: "\(camera) is not on the wall") }
       if viewers.count >= sessions.count * Self.viewsPerSession { sessions.append(try await world.logIn("operateur")) }
       let session = sessions[sessions.count - 1]
       try await session.send("POST", "/incidents/\(card.incident)/threat", ["ground": "agents", "reason": "mesure"])
-      let isFirst = card.camera.rawValue == "B-0"
+      let viewer = LiveViewer(camera, notesPictures: noting.contains(camera))
+      viewers.append(viewer)
       let recording = card.recording
-      viewers.append(
-        Task { [delay] in
-          try? await session.stream("GET", "/recordings/\(recording)/live", nil) { bytes in
-            if isFirst { delay.received(bytes) }
-          }
+      tasks.append(
+        Task {
+          try? await session.stream("GET", "/recordings/\(recording)/live", nil) { viewer.received($0) }
+          viewer.ended()
         })
     }
-    watched = count
+    for _ in 0..<300 {
+      if viewers.allSatisfy({ $0.joined_us != nil }) { return }
+      try await Task.sleep(for: .milliseconds(100))
+    }
+    throw Complaint(description: "not every view had begun after half a minute")
   }
 
   func endWatching() async {
-    for viewer in viewers { viewer.cancel() }
-    for viewer in viewers { await viewer.value }
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
     for session in sessions { await session.end() }
     sessions = []
   }
 
-  private static func number(_ camera: String) -> Int { Int(camera.dropFirst(2)) ?? 0 }
-
   // MARK: Loss
 
-  /// Closes every incident, and counts what the register has not of what was sent.
-  func lost(of sent: [String: Int64]) async throws -> Int64 {
+  /// What was sent against what the register has, over all cameras.
+  struct Kept: Encodable {
+    var cameras = 0
+    /// What the cameras sent.
+    var sent_bytes: Int64 = 0
+    /// Of it, what the transport had acknowledged, where a network was gone before all was; else the same.
+    var acknowledged_bytes: Int64 = 0
+    var kept_bytes: Int64 = 0
+    /// Acknowledged and not kept.
+    var lost_bytes: Int64 = 0
+    /// Kept and not sent.
+    var surplus_bytes: Int64 = 0
+
+    var isWhole: Bool { cameras > 0 && sent_bytes > 0 && lost_bytes == 0 && surplus_bytes == 0 }
+
+    var words: String {
+      "\(cameras) cameras: \(sent_bytes) bytes sent, \(acknowledged_bytes) acknowledged, \(kept_bytes) kept, \(lost_bytes) lost, \(surplus_bytes) too many"
+    }
+  }
+
+  /// Closes every incident, and compares.
+  ///
+  /// - Parameter bounds: by camera, what is acknowledged and what was sent: at least and at most so much is kept.
+  func compare(_ bounds: [String: ClosedRange<Int64>]) async throws -> Kept {
     if case .status(let wall, _, _) = try await AdministratorLink.call(world.settings, .status) {
       try await world.withSession("operateur") { session in
         for card in wall.incidents { try await session.send("POST", "/incidents/\(card.incident)/close", nil) }
       }
     }
     return try await world.withSession("auditeur") { auditor in
-      var left = sent
+      var kept: [String: Int64] = [:]
       // A closed recording is whole in the register within the time that its last rows take.
-      for _ in 0..<60 where !left.isEmpty {
-        for (camera, bytes) in left where try await kept(of: camera, auditor) == bytes { left[camera] = nil }
-        if !left.isEmpty { try await Task.sleep(for: .milliseconds(500)) }
+      for _ in 0..<60 where kept.count < bounds.count {
+        for (camera, bound) in bounds where kept[camera] == nil {
+          let bytes = try await self.kept(of: camera, auditor)
+          if bound.contains(bytes) { kept[camera] = bytes }
+        }
+        if kept.count < bounds.count { try await Task.sleep(for: .milliseconds(500)) }
       }
-      var lost: Int64 = 0
-      for (camera, bytes) in left { lost += abs(bytes - (try await kept(of: camera, auditor))) }
-      return lost
+      var result = Kept()
+      for (camera, bound) in bounds {
+        var bytes = kept[camera]
+        if bytes == nil { bytes = try await self.kept(of: camera, auditor) }
+        result.cameras += 1
+        result.sent_bytes += bound.upperBound
+        result.acknowledged_bytes += bound.lowerBound
+        result.kept_bytes += bytes ?? 0
+        result.lost_bytes += max(0, bound.lowerBound - (bytes ?? 0))
+        result.surplus_bytes += max(0, (bytes ?? 0) - bound.upperBound)
+      }
+      return result
     }
   }
 

@@ -20,87 +20,160 @@ struct IngestBench: AsyncParsableCommand {
   struct Load: Decodable {
     var us: Int64
     var bytes: Int64
+    var acknowledged: Int64
     var connected: Int
     var failed: Int
     var late_ms: Int64
   }
-  struct LoadEnd: Decodable { var sent: [String: Int64] }
+  struct LoadEnd: Decodable {
+    var sent: [String: Int64]
+    var acknowledged: [String: Int64]
+  }
+  struct LoadRate: Decodable { var mbps: Double }
   private struct FloorPort: Decodable { var port: UInt16 }
   private struct FloorBytes: Decodable { var bytes: Int64 }
 
   struct Row: Encodable {
     var cameras: Int
-    var rate_mbps = 0.0
+    /// Of a camera: what the clip has, what the floor received, what the server recorded.
+    var clip_mbps = 0.0
+    var floor_mbps = 0.0
+    var server_mbps = 0.0
     var floor_s_per_gb = 0.0
     var ingest_s_per_gb = 0.0
     var keeper_s_per_gb = 0.0
+    var database_s_per_gb = 0.0
+    /// All processes of the server, the console and what starts the roles among them.
+    var all_s_per_gb = 0.0
+    /// Ingest, keeper and database against the floor.
     var ratio = 0.0
+    var all_ratio = 0.0
     var floor_bytes_per_camera = 0
     var ingest_bytes_per_camera = 0
+    var keeper_bytes_per_camera = 0
+    /// What the ingest took at most since its start, without what it had before the first camera, a camera.
+    var ingestPeak_bytes_per_camera = 0
     var floor_threads = 0
     var ingest_threads = 0
     var floor_calls_per_gb: Int?
     var ingest_calls_per_gb: Int?
-    var lost_bytes: Int64 = 0
-    var worstLag_ms: Int64 = 0
+    var kept = BenchServer.Kept()
+    /// Of the minute that ends with the quiet window.
+    var quietLag_ms: Int64 = 0
+    /// Of the minute that ends with the last live window; nil without live views.
+    var liveLag_ms: Int64?
+    /// Chunks that became durable in the quiet window and in the live ones, and of them those after more than a second.
+    var quietChunks = 0
+    var quietLateChunks = 0
+    var liveChunks = 0
+    var liveLateChunks = 0
+    /// The latest that the load sent a message after it was due, in the floor's window and in the quiet one.
+    var floorLoadLate_ms: Int64 = 0
     var loadLate_ms: Int64 = 0
+    /// Connections that broke, and calls that failed, once all cameras were connected.
+    var failedCalls = 0
     var live: [Live] = []
   }
 
   struct Live: Encodable {
     var views: Int
+    /// Of them, those that something came to in the last second of the window.
+    var alive = 0
+    var mbps = 0.0
     var console_s_per_gb: Double
     var ingest_s_per_gb: Double
+    var keeper_s_per_gb: Double
+    var all_s_per_gb: Double
+    var loadLate_ms: Int64
     var delay: RelayDelay.Figures?
+    /// The same while these views were being opened, before the window.
+    var delayWhileJoining: RelayDelay.Figures?
   }
+
+  /// What is sent or received slower than this share of the clip's rate is not the load that a row names.
+  private static let pace = 0.95
 
   func run() async throws {
     var rows: [Row] = []
     print(
-      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | ratio | KiB a camera: floor, ingest | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms |"
+      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | database | ratio (all processes) | KiB a camera: floor, ingest (at most), keeper | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms: quiet, live | chunks over 1 s: quiet, live |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for count in cameras {
       var row = Row(cameras: count)
       try await measureFloor(&row)
       try await measureServer(&row)
-      row.ratio = (row.ingest_s_per_gb + row.keeper_s_per_gb) / row.floor_s_per_gb
+      row.ratio = (row.ingest_s_per_gb + row.keeper_s_per_gb + row.database_s_per_gb) / row.floor_s_per_gb
+      row.all_ratio = row.all_s_per_gb / row.floor_s_per_gb
       rows.append(row)
       print(Self.line(row))
       fflush(nil)
+      // What was measured stays, whatever becomes of the next size.
+      try BenchChild.writeJSON(rows, to: json)
     }
     if !noLive { Self.printLive(rows) }
-    if let json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      try encoder.encode(rows).write(to: URL(fileURLWithPath: json))
+    try Self.judge(rows)
+  }
+
+  /// What makes the figures of a row mean something else than the row says.
+  private static func judge(_ rows: [Row]) throws {
+    var faults: [String] = []
+    for row in rows {
+      if !row.kept.isWhole { faults.append("\(row.kept.words)") }
+      let rates = [row.floor_mbps, row.server_mbps] + row.live.map(\.mbps)
+      if rates.contains(where: { $0 < row.clip_mbps * pace }) {
+        let said = rates.map { String(format: "%.2f", $0) }.joined(separator: ", ")
+        faults.append(
+          String(format: "%d cameras: %@ Mbit/s a camera instead of %.2f", row.cameras, said, row.clip_mbps))
+      }
+      for live in row.live where live.alive < live.views {
+        faults.append("\(row.cameras) cameras: of \(live.views) views \(live.alive) were alive")
+      }
+      if row.failedCalls > 0 { faults.append("\(row.cameras) cameras: \(row.failedCalls) calls or connections failed") }
     }
-    guard rows.allSatisfy({ $0.lost_bytes == 0 }) else { throw Complaint(description: "bytes were lost") }
+    for fault in faults { print("not as the table says: \(fault)") }
+    guard faults.isEmpty else { throw Complaint(description: "a row is not what it says") }
   }
 
   private static func line(_ row: Row) -> String {
     String(
-      format: "| %d × %.1f | %.2f | %.2f | %.2f | **%.2f** | %d, %d | %d, %d | %@, %@ | %d | %d |", row.cameras,
-      row.rate_mbps, row.floor_s_per_gb, row.ingest_s_per_gb, row.keeper_s_per_gb, row.ratio,
-      row.floor_bytes_per_camera / 1024, row.ingest_bytes_per_camera / 1024, row.floor_threads, row.ingest_threads,
-      row.floor_calls_per_gb.map(String.init) ?? "–", row.ingest_calls_per_gb.map(String.init) ?? "–", row.lost_bytes,
-      row.worstLag_ms)
+      format:
+        "| %d × %.1f | %.2f | %.2f | %.2f | %.2f | **%.2f** (%.2f) | %d, %d (%d), %d | %d, %d | %@, %@ | %d | %d, %@ | %d of %d, %d of %d |",
+      row.cameras, row.server_mbps, row.floor_s_per_gb, row.ingest_s_per_gb, row.keeper_s_per_gb,
+      row.database_s_per_gb, row.ratio, row.all_ratio, row.floor_bytes_per_camera / 1024,
+      row.ingest_bytes_per_camera / 1024, row.ingestPeak_bytes_per_camera / 1024, row.keeper_bytes_per_camera / 1024,
+      row.floor_threads, row.ingest_threads, row.floor_calls_per_gb.map(String.init) ?? "–",
+      row.ingest_calls_per_gb.map(String.init) ?? "–", row.kept.lost_bytes, row.quietLag_ms,
+      row.liveLag_ms.map(String.init) ?? "–", row.quietLateChunks, row.quietChunks, row.liveLateChunks, row.liveChunks)
   }
 
   private static func printLive(_ rows: [Row]) {
     print(
-      "\n| cameras | live, one viewer each | console, CPU s/GB of ingest | ingest | relay delay ms: median, p99 (frames) |"
+      "\n| cameras | live, one viewer each (alive) | CPU s/GB of ingest: console | ingest | keeper | relay delay ms from a picture's last packet: median, p99, worst | from its first | pictures: measured, never came, over 2 s | the same while the views were opened: median, p99, worst (measured, never) | end told by the next: median, p99 (measured) |"
     )
-    print("|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows {
       for live in row.live {
-        let delay = live.delay.map { String(format: "%.1f, %.1f (%d)", $0.median_ms, $0.p99_ms, $0.frames) } ?? "–"
         print(
           String(
-            format: "| %d | %d | %.2f | %.2f | %@ |", row.cameras, live.views, live.console_s_per_gb,
-            live.ingest_s_per_gb, delay))
+            format: "| %d | %d (%d) | %.2f | %.2f | %.2f | ", row.cameras, live.views, live.alive,
+            live.console_s_per_gb, live.ingest_s_per_gb, live.keeper_s_per_gb) + words(live))
       }
     }
+  }
+
+  private static func words(_ live: Live) -> String {
+    guard let delay = live.delay, let joining = live.delayWhileJoining else { return "– | – | – | – | – |" }
+    func ms(_ value: Double?) -> String { value.map { String(format: "%.1f", $0) } ?? "never" }
+    func words(_ quantiles: RelayDelay.Quantiles) -> String {
+      "\(ms(quantiles.median_ms)), \(ms(quantiles.p99_ms)), \(ms(quantiles.worst_ms))"
+    }
+    let next =
+      delay.toldByNext == 0
+      ? "– (0)"
+      : "\(ms(delay.toldByNext_fromLast.median_ms)), \(ms(delay.toldByNext_fromLast.p99_ms)) (\(delay.toldByNext))"
+    return
+      "\(words(delay.fromLast)) | \(words(delay.fromFirst)) | \(delay.pictures) of \(delay.cameras) cameras, \(delay.never), \(delay.over2s) | \(joining.pictures == 0 ? "–" : words(joining.fromLast)) (\(joining.pictures), \(joining.never)) | \(next) |"
   }
 
   // MARK: Floor
@@ -115,8 +188,11 @@ struct IngestBench: AsyncParsableCommand {
     let empty = ProcessFigures.read(floor.pid)
     let load = try startLoad((0..<row.cameras).map { ("F-\($0)", "the floor has one passphrase") }, port)
     defer { load.end() }
+    row.clip_mbps = try load.last(LoadRate.self).mbps
     try await settle(load, row.cameras)
     let calls = SystemCallCount([floor.pid], seconds: seconds)
+    let lines = load.lineCount
+    let began = Date()
     let before = ProcessFigures.read(floor.pid)
     let start = try ask(floor)
     try await Task.sleep(for: .seconds(seconds))
@@ -124,9 +200,10 @@ struct IngestBench: AsyncParsableCommand {
       throw Complaint(description: "the floor ended")
     }
     let gigabytes = Double(try ask(floor) - start) / 1e9
-    row.rate_mbps = gigabytes * 8000 / Double(seconds) / Double(row.cameras)
+    row.floor_mbps = gigabytes * 8000 / Date().timeIntervalSince(began) / Double(row.cameras)
+    row.floorLoadLate_ms = load.all(Load.self, newerThan: lines).map(\.late_ms).max() ?? 0
     row.floor_s_per_gb = (after.cpu_s - before.cpu_s) / gigabytes
-    row.floor_bytes_per_camera = max(0, after.resident_bytes - empty.resident_bytes) / row.cameras
+    row.floor_bytes_per_camera = (after.resident_bytes - empty.resident_bytes) / row.cameras
     row.floor_threads = after.threads
     row.floor_calls_per_gb = calls.finish().map { Int(Double($0) / gigabytes) }
     load.say("stop")
@@ -149,90 +226,147 @@ struct IngestBench: AsyncParsableCommand {
   private func measure(_ row: inout Row, _ server: BenchServer) async throws {
     let known = try await server.world.enrolCameras(row.cameras, prefix: "B")
     let pids = try server.pids()
-    let empty = ProcessFigures.read(pids.ingest)
+    let empty = try ServerReading(pids)
     let log = data + "/load-times"
-    let load = try startLoad(known, server.world.settings.ingestPort, log: log)
+    let measured = Self.spread(known.map(\.id))
+    let load = try startLoad(known, server.world.settings.ingestPort, log: log, logged: measured)
     defer { load.end() }
     try await settle(load, row.cameras)
+    _ = try await server.wall(of: row.cameras, writing: true)
+    let durability = try await server.durability()
+    let failed = try load.last(Load.self).failed
     let calls = SystemCallCount([pids.ingest], seconds: seconds)
-    let quiet = try await window(load, pids)
+    let quiet = try await window(load, server, pids)
+    row.server_mbps = quiet.mbps(row.cameras)
     row.ingest_s_per_gb = quiet.ingest_s / quiet.gigabytes
     row.keeper_s_per_gb = quiet.keeper_s / quiet.gigabytes
+    row.database_s_per_gb = quiet.database_s / quiet.gigabytes
+    row.all_s_per_gb = quiet.all_s / quiet.gigabytes
     row.loadLate_ms = quiet.late_ms
     row.ingest_calls_per_gb = calls.finish().map { Int(Double($0) / quiet.gigabytes) }
-    if let empty, let now = ProcessFigures.read(pids.ingest) {
-      row.ingest_bytes_per_camera = max(0, now.resident_bytes - empty.resident_bytes) / row.cameras
-      row.ingest_threads = now.threads
+    let full = quiet.after
+    row.ingest_bytes_per_camera = (full.ingest.resident_bytes - empty.ingest.resident_bytes) / row.cameras
+    row.ingestPeak_bytes_per_camera = (full.ingest.peak_bytes - empty.ingest.resident_bytes) / row.cameras
+    row.keeper_bytes_per_camera = (full.keeper.resident_bytes - empty.keeper.resident_bytes) / row.cameras
+    row.ingest_threads = full.ingest.threads
+    let afterQuiet = try await server.durability()
+    row.quietLag_ms = afterQuiet.worst_ms
+    row.quietChunks = afterQuiet.chunks - durability.chunks
+    row.quietLateChunks = afterQuiet.late - durability.late
+    row.live.append(Self.live(0, quiet, row.cameras))
+    var times: [(joining: ClosedRange<Int64>, window: ClosedRange<Int64>)] = []
+    if !noLive {
+      times = try await measureLive(&row, server, load, pids, measured, known.map(\.id))
+      let afterLive = try await server.durability()
+      row.liveLag_ms = afterLive.worst_ms
+      row.liveChunks = afterLive.chunks - afterQuiet.chunks
+      row.liveLateChunks = afterLive.late - afterQuiet.late
+      // What was sent last may still come.
+      try await Task.sleep(for: .seconds(3))
+      await server.endWatching()
     }
-    row.live.append(
-      Live(
-        views: 0, console_s_per_gb: quiet.console_s / quiet.gigabytes, ingest_s_per_gb: row.ingest_s_per_gb, delay: nil)
-    )
-    if !noLive { try await measureLive(&row, server, load, pids) }
-    row.worstLag_ms = try await server.worstLag_ms()
+    row.failedCalls = try load.last(Load.self, newerThan: load.lineCount).failed - failed
     load.say("stop")
     let sent = try load.last(LoadEnd.self, within: 60).sent
-    // Delay is read once the load has written when each message left.
-    for index in row.live.indices where row.live[index].views > 0 {
-      row.live[index].delay = try server.delay.figures(
-        views: row.live[index].views, log: log, clip: clip, seconds: streamSeconds)
+    if !times.isEmpty {
+      // Delay is read once the load has written when each message left.
+      let delay = try RelayDelay(server.viewers, log: log, clip: clip, seconds: streamSeconds(row.cameras))
+      for (index, time) in times.enumerated() {
+        row.live[index + 1].delayWhileJoining = delay.figures(sentIn: time.joining)
+        row.live[index + 1].delay = delay.figures(sentIn: time.window)
+      }
     }
-    row.lost_bytes = try await server.lost(of: sent)
+    row.kept = try await server.compare(sent.mapValues { $0...$0 })
   }
 
-  private func measureLive(
-    _ row: inout Row, _ server: BenchServer, _ load: BenchChild, _ pids: BenchServer.Processes
-  ) async throws {
-    for views in Set([min(10, row.cameras), row.cameras]).sorted() {
-      try await server.watch(views)
-      try await Task.sleep(for: .seconds(3))
-      server.delay.began(views: views)
-      let figures = try await window(load, pids)
-      row.live.append(
-        Live(
-          views: views, console_s_per_gb: figures.console_s / figures.gigabytes,
-          ingest_s_per_gb: figures.ingest_s / figures.gigabytes, delay: nil))
-    }
-    await server.endWatching()
+  /// Up to ten cameras, from all over the list.
+  private static func spread(_ cameras: [String]) -> [String] {
+    let count = min(10, cameras.count)
+    return (0..<count).map { cameras[$0 * cameras.count / count] }
   }
+
+  /// Opens the views of one step after another, and measures under each; returns when the views were opened, and the windows.
+  private func measureLive(
+    _ row: inout Row, _ server: BenchServer, _ load: BenchChild, _ pids: BenchServer.Processes, _ measured: [String],
+    _ cameras: [String]
+  ) async throws -> [(joining: ClosedRange<Int64>, window: ClosedRange<Int64>)] {
+    // The cameras whose pictures are timed are watched in every step.
+    let order = measured + cameras.filter { !measured.contains($0) }
+    var times: [(ClosedRange<Int64>, ClosedRange<Int64>)] = []
+    for views in Set([measured.count, max(measured.count, row.cameras / 2), row.cameras]).sorted() {
+      let began = Self.now_us()
+      try await server.watch(Array(order.prefix(views)), noting: Set(measured), of: row.cameras)
+      try await Task.sleep(for: .seconds(3))
+      let start = Self.now_us()
+      let figures = try await window(load, server, pids)
+      let end = Self.now_us()
+      times.append((began...start, start...end))
+      var live = Self.live(views, figures, row.cameras)
+      live.alive = server.viewers.count { !$0.isOver && $0.last_us > end - 1_000_000 }
+      row.live.append(live)
+    }
+    return times
+  }
+
+  private static func live(_ views: Int, _ window: Window, _ cameras: Int) -> Live {
+    Live(
+      views: views, mbps: window.mbps(cameras), console_s_per_gb: window.console_s / window.gigabytes,
+      ingest_s_per_gb: window.ingest_s / window.gigabytes, keeper_s_per_gb: window.keeper_s / window.gigabytes,
+      all_s_per_gb: window.all_s / window.gigabytes, loadLate_ms: window.late_ms)
+  }
+
+  private static func now_us() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
 
   private struct Window {
+    /// What the server's transport acknowledged, or what its files grew by, whichever is less.
     var gigabytes: Double
+    var seconds: Double
     var ingest_s: Double
     var keeper_s: Double
     var console_s: Double
+    var database_s: Double
+    var all_s: Double
     var late_ms: Int64
+    var after: ServerReading
+
+    func mbps(_ cameras: Int) -> Double { gigabytes * 8000 / seconds / Double(cameras) }
   }
 
-  private func window(_ load: BenchChild, _ pids: BenchServer.Processes) async throws -> Window {
-    func read() throws -> (Load, ProcessFigures, ProcessFigures, ProcessFigures) {
+  private func window(_ load: BenchChild, _ server: BenchServer, _ pids: BenchServer.Processes) async throws -> Window {
+    func read() throws -> (load: Load, footage: Int64, server: ServerReading) {
       let report = try load.last(Load.self, newerThan: load.lineCount)
-      guard let ingest = ProcessFigures.read(pids.ingest), let keeper = ProcessFigures.read(pids.keeper),
-        let console = ProcessFigures.read(pids.console)
-      else { throw Complaint(description: "a role of the server ended") }
-      return (report, ingest, keeper, console)
+      return (report, server.footage_bytes(), try ServerReading(pids))
     }
     let before = try read()
+    let lines = load.lineCount
     try await Task.sleep(for: .seconds(seconds))
     let after = try read()
+    let bytes = min(after.load.acknowledged - before.load.acknowledged, after.footage - before.footage)
+    guard bytes > 0 else { throw Complaint(description: "nothing was recorded in a window") }
     return Window(
-      gigabytes: Double(after.0.bytes - before.0.bytes) / 1e9, ingest_s: after.1.cpu_s - before.1.cpu_s,
-      keeper_s: after.2.cpu_s - before.2.cpu_s, console_s: after.3.cpu_s - before.3.cpu_s, late_ms: after.0.late_ms)
+      gigabytes: Double(bytes) / 1e9, seconds: Double(after.load.us - before.load.us) / 1e6,
+      ingest_s: after.server.ingest.cpu_s - before.server.ingest.cpu_s,
+      keeper_s: after.server.keeper.cpu_s - before.server.keeper.cpu_s,
+      console_s: after.server.console.cpu_s - before.server.console.cpu_s,
+      database_s: after.server.database_s - before.server.database_s, all_s: after.server.all_s - before.server.all_s,
+      late_ms: load.all(Load.self, newerThan: lines).map(\.late_ms).max() ?? 0, after: after.server)
   }
 
   // MARK: Load
 
-  /// Enough stream for the connecting, three windows and what lies between.
-  private var streamSeconds: Double { Double(seconds * 3 + 40) }
+  /// Enough stream for the connecting, four windows and what lies between; opening a view takes some tenths of a second.
+  private func streamSeconds(_ cameras: Int) -> Double { Double(seconds * 4 + 120) + Double(cameras) / 4 }
 
-  private func startLoad(_ known: [(id: String, passphrase: String)], _ port: UInt16, log: String? = nil) throws
-    -> BenchChild
-  {
+  private func startLoad(
+    _ known: [(id: String, passphrase: String)], _ port: UInt16, log: String? = nil, logged: [String] = []
+  ) throws -> BenchChild {
     let file = data + "/load-cameras"
     BenchChild.writeCameras(known, to: file)
     return try BenchChild(
-      ["bench", "load", "--clip", clip, "--port", "\(port)", "--cameras", file, "--seconds", "\(streamSeconds)"]
-        + (log.map { ["--log", $0] } ?? []))
+      [
+        "bench", "load", "--clip", clip, "--port", "\(port)", "--cameras", file, "--seconds",
+        "\(streamSeconds(known.count))",
+      ] + (log.map { ["--log", $0, "--logged"] + logged } ?? []))
   }
 
   /// Waits until all are connected and the first chunks are written.

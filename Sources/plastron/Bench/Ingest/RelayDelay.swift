@@ -1,100 +1,110 @@
 import Foundation
-import Synchronization
-import TransportStream
 
-/// From the sending of a picture's last packet to its fragment at a viewer, on one machine and one clock.
+/// From the sending of a picture to its fragment at a viewer, on one machine and one clock.
 ///
-/// A picture is known again by its last bytes, which the relay does not touch. One viewer of one camera, measured under as
-/// many views as are open at a time.
-final class RelayDelay: Sendable {
+/// Both ends of a picture: from the hand-over of the message with its last packet to the transport, and from that with its
+/// first. Pictures are taken by when they were sent: all of a time, whenever they came, and those that never came.
+struct RelayDelay {
+  /// Milliseconds; nil where a picture that never came has this place in the order.
+  struct Quantiles: Encodable {
+    var median_ms: Double?
+    var p99_ms: Double?
+    var worst_ms: Double?
+
+    /// - Parameter delays: what never came is infinite.
+    init(_ delays: [Double]) {
+      let sorted = delays.sorted()
+      func at(_ index: Int) -> Double? {
+        guard sorted.indices.contains(index), sorted[index].isFinite else { return nil }
+        return sorted[index]
+      }
+      median_ms = at(sorted.count / 2)
+      p99_ms = at(min(sorted.count - 1, sorted.count * 99 / 100))
+      worst_ms = at(sorted.count - 1)
+    }
+  }
+
   struct Figures: Encodable {
-    var frames: Int
-    var median_ms: Double
-    var p99_ms: Double
+    /// Cameras that were looked at.
+    var cameras: Int
+    /// Pictures that they sent in the time.
+    var pictures: Int
+    /// Of them, those that no viewer got within three seconds after the last window.
+    var never: Int
+    /// Of those that came, later than two seconds.
+    var over2s: Int
+    /// Fragments that are no picture that was sent, or not in its place.
+    var unknown: Int
+    var fromLast: Quantiles
+    var fromFirst: Quantiles
+    /// From the last packet again, of the pictures whose end only the start of the next one tells.
+    var toldByNext: Int
+    var toldByNext_fromLast: Quantiles
   }
 
-  private static let tail_bytes = 24
-
-  private struct Arrival {
-    var us: Int64
-    var views: Int
-    var tail: [UInt8]
+  private struct Seen {
+    var picture: SentPictures.Picture
+    var first_us: Int64
+    var last_us: Int64
+    var came_us: Int64?
   }
 
-  private struct State {
-    var views = 0
-    var arrivals: [Arrival] = []
-    var buffer: [UInt8] = []
-  }
+  private var seen: [Seen] = []
+  private var unknown_us: [Int64] = []
+  private var cameras = 0
 
-  private let state = Mutex(State())
-
-  /// How many views are open from now on.
-  func began(views: Int) { state.withLock { $0.views = views } }
-
-  /// Bytes of the live answer: frames of kind, 32-bit length, payload.
-  func received(_ bytes: [UInt8]) {
-    let now = Int64(Date().timeIntervalSince1970 * 1e6)
-    state.withLock { state in
-      state.buffer += bytes
-      var start = 0
-      while state.buffer.count - start >= 5 {
-        let length = state.buffer[(start + 1)..<(start + 5)].reduce(0) { $0 << 8 | Int($1) }
-        let end = start + 5 + length
-        guard state.buffer.count >= end else { break }
-        if state.buffer[start] == 3, length > Self.tail_bytes {
-          state.arrivals.append(
-            Arrival(us: now, views: state.views, tail: Array(state.buffer[(end - Self.tail_bytes)..<end])))
-        }
-        start = end
-      }
-      state.buffer.removeFirst(start)
-    }
-  }
-
-  /// - Parameter log: when each message left, microseconds since 1970, a line each.
-  func figures(views: Int, log: String, clip: String, seconds: Double) throws -> Figures? {
-    let left = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").compactMap { Int64($0) }
+  /// - Parameters:
+  ///   - log: when each message of each camera was handed over, microseconds since 1970, as a load wrote it.
+  ///   - seconds: of the stream that the load made of the clip.
+  init(_ viewers: [LiveViewer], log: String, clip: String, seconds: Double) throws {
+    let times = try JSONDecoder().decode([String: [Int64]].self, from: Data(contentsOf: URL(fileURLWithPath: log)))
     let stream = try RenderedStream(clip: [UInt8](try Data(contentsOf: URL(fileURLWithPath: clip))), seconds: seconds)
-    let pictures = Self.pictures(in: stream.bytes)
-    var delays: [Double] = []
-    for arrival in state.withLock({ $0.arrivals }) where arrival.views == views {
-      let us = arrival.us
-      let sent = (pictures[arrival.tail] ?? []).lazy.compactMap { $0 < left.count ? left[$0] : nil }.filter { $0 <= us }
-        .max()
-      // The pictures that a viewer starts with are older than his coming.
-      if let sent, us - sent < 2_000_000 { delays.append(Double(us - sent) / 1000) }
+    let pictures = SentPictures(in: stream.bytes)
+    for viewer in viewers where viewer.notesPictures {
+      guard let sent = times[viewer.camera] else {
+        throw Complaint(description: "the load did not say when \(viewer.camera) sent")
+      }
+      cameras += 1
+      follow(viewer, sent, pictures)
     }
-    guard !delays.isEmpty else { return nil }
-    delays.sort()
-    return Figures(
-      frames: delays.count, median_ms: delays[delays.count / 2],
-      p99_ms: delays[min(delays.count - 1, delays.count * 99 / 100)])
   }
 
-  /// The last bytes of each picture, and the messages that its last packets are in.
-  private static func pictures(in bytes: [UInt8]) -> [[UInt8]: [Int]] {
-    var found: [[UInt8]: [Int]] = [:]
-    var video: UInt16?
-    var payload: [UInt8] = []
-    var last = 0
-    for index in 0..<(bytes.count / TransportPacket.size) {
-      let start = index * TransportPacket.size
-      guard let packet = try? TransportPacket(bytes, at: start), packet.hasPayload else { continue }
-      let content = bytes[(start + packet.payloadStart)..<(start + TransportPacket.size)]
-      // The first elementary stream whose start is a video PES.
-      if packet.payloadUnitStart, video == nil, content.starts(with: [0, 0, 1, 0xE0]) { video = packet.pid }
-      guard packet.pid == video else { continue }
-      if packet.payloadUnitStart {
-        if payload.count > tail_bytes {
-          found[Array(payload.suffix(tail_bytes)), default: []].append(
-            last * TransportPacket.size / RenderedStream.message_bytes)
-        }
-        payload.removeAll(keepingCapacity: true)
+  private mutating func follow(_ viewer: LiveViewer, _ sent: [Int64], _ pictures: SentPictures) {
+    var came: [Int: Int64] = [:]
+    var place: Int?
+    for arrival in viewer.arrivals {
+      let known = (pictures.byTail[arrival.tail] ?? []).filter {
+        pictures.list[$0].last < sent.count && sent[pictures.list[$0].last] <= arrival.us
       }
-      payload += content
-      last = index
+      // The first one of a viewer is the newest that it can be; from there on they come in their order.
+      guard let found = place.map({ place in known.first { $0 > place } }) ?? known.last else {
+        unknown_us.append(arrival.us)
+        continue
+      }
+      came[found] = arrival.us
+      place = found
     }
-    return found
+    let joined = viewer.joined_us ?? 0
+    for (index, picture) in pictures.list.enumerated() where picture.last < sent.count {
+      // What a viewer starts with is older than his coming.
+      guard sent[picture.last] > joined else { continue }
+      seen.append(
+        Seen(picture: picture, first_us: sent[picture.first], last_us: sent[picture.last], came_us: came[index]))
+    }
+  }
+
+  /// Of the pictures whose last packet was sent in a time, in microseconds since 1970.
+  func figures(sentIn window: ClosedRange<Int64>) -> Figures {
+    let seen = seen.filter { window.contains($0.last_us) }
+    func delays(_ seen: [Seen], _ start: (Seen) -> Int64) -> [Double] {
+      seen.map { one in one.came_us.map { Double($0 - start(one)) / 1000 } ?? .infinity }
+    }
+    let fromLast = delays(seen, \.last_us)
+    let byNext = seen.filter(\.picture.isToldByNext)
+    return Figures(
+      cameras: cameras, pictures: seen.count, never: fromLast.count { $0.isInfinite },
+      over2s: fromLast.count { $0.isFinite && $0 > 2000 }, unknown: unknown_us.count { window.contains($0) },
+      fromLast: Quantiles(fromLast), fromFirst: Quantiles(delays(seen, \.first_us)), toldByNext: byNext.count,
+      toldByNext_fromLast: Quantiles(delays(byNext, \.last_us)))
   }
 }

@@ -15,6 +15,24 @@ struct SimulatedCamera: ~Copyable {
   var begins_us: Int64
   var next = 0
   var sent: Int64 = 0
+  /// Of it, what the server has for certain, as of the last survey.
+  var acknowledged: Int64 = 0
+  /// Of it, what was under way when a connection broke: the server may have it or not.
+  var inDoubt: Int64 = 0
+  /// When each message was handed over, microseconds since 1970; nil where nobody asks.
+  var times: [Int64]?
+
+  /// Looks at what is acknowledged now.
+  mutating func survey() {
+    guard let waiting = socket?.unacknowledged_bytes() else { return }
+    acknowledged = max(acknowledged, sent - inDoubt - Int64(waiting))
+  }
+
+  /// Its connection is gone.
+  mutating func lostConnection() {
+    inDoubt = sent - acknowledged
+    socket = nil
+  }
 }
 
 /// One thread of a load: its cameras, one after another, as their messages are due.
@@ -30,62 +48,87 @@ final class LoadShift: Sendable {
   private let stream: RenderedStream
   private let port: UInt16
   private let spread_us: Int64
-  private let log: String?
+  private let logged: Set<String>
   private let state: LoadState
-  private let result = Mutex<[String: Int64]?>(nil)
+  private let result = Mutex<[End]?>(nil)
+  private let surveyed_bytes = Atomic<Int64>(0)
+  private static let survey_us: Int64 = 250_000
+
+  /// What became of a camera.
+  struct End: Sendable {
+    var camera: String
+    var sent: Int64
+    var acknowledged: Int64
+    var times: [Int64]?
+  }
 
   init(
     _ shift: Int, cameras: [SimulatedCamera.Identity], stream: RenderedStream, port: UInt16, spread_us: Int64,
-    log: String?,
-    state: LoadState
+    logged: Set<String>, state: LoadState
   ) {
     self.shift = shift
     identities = cameras
     self.stream = stream
     self.port = port
     self.spread_us = spread_us
-    self.log = log
+    self.logged = logged
     self.state = state
   }
 
   var isFinished: Bool { result.withLock { $0 != nil } }
-  var sent: [String: Int64] { result.withLock { $0 ?? [:] } }
+  var ends: [End] { result.withLock { $0 ?? [] } }
+  /// Of all its cameras, as of the last survey.
+  var acknowledged: Int64 { surveyed_bytes.load(ordering: .relaxed) }
 
-  func start() {
-    Thread.detachNewThread { [self] in
-      let sent = run()
-      result.withLock { $0 = sent }
-    }
-  }
+  func start() { Thread.detachNewThread { [self] in run() } }
 
   private static func now_us() -> Int64 { Int64(DispatchTime.now().uptimeNanoseconds / 1000) }
 
-  private func run() -> [String: Int64] {
-    var total: [String: Int64] = [:]
+  private func run() {
     var cameras = SimulatedCameras(identities.count)
     let began = Self.now_us()
     for (number, identity) in identities.enumerated() {
-      cameras.append(
-        SimulatedCamera(identity: identity, begins_us: began + spread_us * Int64(number) / Int64(identities.count)))
+      var camera = SimulatedCamera(
+        identity: identity, begins_us: began + spread_us * Int64(number) / Int64(identities.count))
+      if logged.contains(identity.id) { camera.times = [] }
+      cameras.append(camera)
     }
-    var times: [Int64] = []
-    while !state.isOver.load(ordering: .relaxed) {
+    var surveyed = began
+    while !state.isOver.load(ordering: .relaxed), !state.isGone.load(ordering: .relaxed) {
       var earliest = Self.now_us() + 5000
-      for number in 0..<cameras.count {
-        serve(&cameras[number], number, &earliest, &times)
+      for number in 0..<cameras.count { serve(&cameras[number], number, &earliest) }
+      if Self.now_us() - surveyed >= Self.survey_us {
+        surveyed = Self.now_us()
+        survey(&cameras)
       }
       let rest = earliest - Self.now_us()
       if rest > 200 { usleep(UInt32(min(rest, 5000))) }
     }
+    if !state.isGone.load(ordering: .relaxed) {
+      for number in 0..<cameras.count {
+        cameras[number].sent += letRunEmpty(cameras[number])
+      }
+    }
+    survey(&cameras)
+    var ends: [End] = []
     for number in 0..<cameras.count {
-      let stuffing = letRunEmpty(cameras[number])
-      total[cameras[number].identity.id] = cameras[number].sent + stuffing
+      ends.append(
+        End(
+          camera: cameras[number].identity.id, sent: cameras[number].sent, acknowledged: cameras[number].acknowledged,
+          times: cameras[number].times))
     }
-    if let log, let file = fopen(log, "w") {
-      for time in times { fputs("\(time)\n", file) }
-      fclose(file)
+    result.withLock { $0 = ends }
+    // Gone without a word: closed sockets would tell the server.
+    while state.isGone.load(ordering: .relaxed), !state.isOver.load(ordering: .relaxed) { usleep(10_000) }
+  }
+
+  private func survey(_ cameras: inout SimulatedCameras) {
+    var total: Int64 = 0
+    for number in 0..<cameras.count {
+      cameras[number].survey()
+      total += cameras[number].acknowledged
     }
-    return total
+    surveyed_bytes.store(total, ordering: .relaxed)
   }
 
   /// Waits until all is acknowledged. What was lost at the very end nobody asks for: null packets after it show that it is
@@ -108,7 +151,7 @@ final class LoadShift: Sendable {
   }
 
   /// Calls, or sends what is due.
-  private func serve(_ camera: inout SimulatedCamera, _ number: Int, _ earliest: inout Int64, _ times: inout [Int64]) {
+  private func serve(_ camera: inout SimulatedCamera, _ number: Int, _ earliest: inout Int64) {
     let now = Self.now_us()
     if camera.socket == nil {
       guard now >= camera.begins_us else { return }
@@ -120,7 +163,8 @@ final class LoadShift: Sendable {
             host: "127.0.0.1", port: port, streamID: "#!::u=\(camera.identity.id),m=publish",
             passphrase: camera.identity.passphrase, localPort: local))
         state.connected.add(1, ordering: .relaxed)
-        camera.begins_us = Self.now_us()
+        // It goes on where it was, at once: a camera that came back is not silent for as long as it had been sending.
+        camera.begins_us = Self.now_us() - (camera.next < stream.messageCount ? stream.due_us[camera.next] : 0)
       } catch {
         state.failed.add(1, ordering: .relaxed)
         camera.begins_us = now + 1_000_000
@@ -135,6 +179,7 @@ final class LoadShift: Sendable {
       }
       if now - due > state.late_us.load(ordering: .relaxed) { state.late_us.store(now - due, ordering: .relaxed) }
       let start = camera.next * RenderedStream.message_bytes
+      let handed_us = camera.times == nil ? 0 : Int64(Date().timeIntervalSince1970 * 1e6)
       do {
         try stream.bytes.withUnsafeBytes { all in
           try camera.socket?.send(
@@ -143,11 +188,11 @@ final class LoadShift: Sendable {
       } catch {
         state.connected.subtract(1, ordering: .relaxed)
         state.failed.add(1, ordering: .relaxed)
-        camera.socket = nil
+        camera.lostConnection()
         camera.begins_us = now + 500_000
         return
       }
-      if number == 0, log != nil { times.append(Int64(Date().timeIntervalSince1970 * 1e6)) }
+      camera.times?.append(handed_us)
       camera.next += 1
       camera.sent += Int64(RenderedStream.message_bytes)
       state.bytes.add(Int64(RenderedStream.message_bytes), ordering: .relaxed)
