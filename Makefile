@@ -92,13 +92,13 @@ bench: deps
 chaos: test-deps build
 	.venv/bin/python Tests/EndToEnd/chaos.py --rounds 50
 
-# Two thousand cameras that lose their network ten times: some fifteen minutes.
+# Two thousand cameras that lose their network fifteen times: some twenty minutes.
 bench-fleet: deps
 	swift build -c release $(SWIFT_FLAGS)
 	@mkdir -p .build/bench $(BENCH_DATA)
 	@[ -f .build/bench/low.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=64x48:rate=2:duration=20 -c:v libx264 -preset veryfast \
 	  -b:v 5k -g 4 -pix_fmt yuv420p -f mpegts -pat_period 2 -pcr_period 400 .build/bench/low.ts
-	.build/release/plastron bench fleet --clip .build/bench/low.ts --data $(BENCH_DATA)
+	.build/release/plastron bench fleet --clip .build/bench/low.ts --data $(BENCH_DATA) --json .build/bench/fleet.json
 
 # An hour of fifty cameras, six times as fast: ten minutes.
 soak: deps
@@ -106,15 +106,17 @@ soak: deps
 	@mkdir -p .build/bench $(BENCH_DATA)
 	@[ -f .build/bench/small.ts ] || ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=20 -c:v libx264 -preset veryfast \
 	  -b:v 400k -g 50 -pix_fmt yuv420p -f mpegts .build/bench/small.ts
-	.build/release/plastron bench soak --clip .build/bench/small.ts --data $(BENCH_DATA) --speed 6
+	.build/release/plastron bench soak --clip .build/bench/small.ts --data $(BENCH_DATA) --speed 6 --json .build/bench/soak.json
 
 # Cameras over every bad link of docs/design/links.md: some four minutes.
 links: test-deps build
-	.venv/bin/python Tests/EndToEnd/lossy.py
+	@mkdir -p .build/bench
+	.venv/bin/python Tests/EndToEnd/lossy.py --json .build/bench/links.json
 
-# Every setting over links that are too small: some forty minutes; BANDWIDTH="--links 80 --settings none" measures less.
+# Every setting over links that are too small: some forty minutes; BANDWIDTH="--links free --settings none" measures less.
 bandwidth: test-deps build
-	.venv/bin/python Tests/EndToEnd/bandwidth.py $(BANDWIDTH)
+	@mkdir -p .build/bench
+	.venv/bin/python Tests/EndToEnd/bandwidth.py --json .build/bench/bandwidth.json $(BANDWIDTH)
 
 # Two million recordings: some ten minutes and 10 GB in BENCH_DATA.
 bench-register: deps

@@ -4,6 +4,9 @@ Every run is one sender, one link (link.py) and one listener, all real; `make ba
 docs/design/links.md. Listeners: `defaults` is libsrt's own listener as it comes (TSBPD 120 ms, late packets dropped),
 `complete` and `timely N` are the server's two ways, at the transport (srt-live-transmit with the same socket options), `window N` bounds
 the packets that may be under way (SRTO_FC). With --server the runs go into the server itself, as it receives by default.
+
+The link `free` loses nothing and has room: what a cell of it is short of is no doing of a link. srt-live-transmit ends with its connection, and what its window
+holds then is gone: a `timely` cell is short by up to its window.
 """
 
 import argparse
@@ -39,6 +42,7 @@ def links(kbps):
     def up(rate):
         return {**both, "up": {"rate_kbps": rate, "queue_ms": 250}}
     return {
+        "free": (both, 30),
         "80 %": (up(whole * 0.8), 30),
         "50 %": (up(whole * 0.5), 30),
         "20 % lost": ({"delay_ms": 75, "loss": 0.2, "seed": 4}, 30),
@@ -110,10 +114,12 @@ class Run:
             self.sent = link.figures()["links"][0]["up"]
             if world:
                 size, self.gaps = world.delivered(camera)
+            process.poll()
             for one in filter(None, [process, listener]):
                 one.kill()
                 one.wait()
             self.delivered = size if world else taken.stat().st_size
+            self.sender_ended = process.returncode
         self.offered = kbps * 125 * seconds
         self.last = {}
         self.gaps = getattr(self, "gaps", "")
@@ -131,7 +137,7 @@ class Run:
             "sender": self.sender, "setting": self.setting, "delivery": self.delivery, "link": self.link, "offered": int(self.offered),
             "sent": self.sent["offered_bytes"], "passed": self.sent["passed_bytes"], "delivered": self.delivered, "live": self.live,
             "packets": received.get("packets", 0), "lost": received.get("packetsLost", 0), "retransmitted": received.get("packetsRetransmitted", 0),
-            "dropped": received.get("packetsDropped", 0), "rtt_ms": rtt, "gaps": self.gaps,
+            "dropped": received.get("packetsDropped", 0), "rtt_ms": rtt, "gaps": self.gaps, "sender_ended": self.sender_ended,
         }
 
 
@@ -165,7 +171,7 @@ def main():
     parser.add_argument("--senders", nargs="*", default=["ffmpeg", "camera"])
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS))
     parser.add_argument("--deliveries", nargs="*", default=None)
-    parser.add_argument("--links", nargs="*", default=["80 %", "50 %", "step"])
+    parser.add_argument("--links", nargs="*", default=["free", "80 %", "50 %", "step"])
     parser.add_argument("--server", action="store_true", help="into the server itself")
     parser.add_argument("--rate", type=int, default=RATE_KBPS, help="of the stream, kbit/s")
     parser.add_argument("--at-once", type=int, default=8)
@@ -177,7 +183,9 @@ def main():
     try:
         clip, kbps = make_clip(folder, options.rate)
         print(f"stream: {kbps:.0f} kbit/s, round trip {ROUND_TRIP_MS} ms, queue 250 ms", flush=True)
-        runs = [Run(s, b, d, link) for link in options.links for s in options.senders for b in options.settings for d in deliveries]
+        # Where there is room, the settings do not matter.
+        runs = [Run(s, b, d, link) for link in options.links for s in options.senders for b in (options.settings if link != "free" else options.settings[:1])
+                for d in deliveries]
         with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
             results = [run.figures() for run in pool.map(lambda run: run.measure(folder, clip, kbps, world), runs)]
         print(table(results))

@@ -1,6 +1,6 @@
-"""Simulated cameras over bad links: what is recorded against what was sent, and how far behind the wall is.
+"""Simulated cameras over bad links: what is recorded against what was sent, how far behind the wall is, and how long it stands still.
 
-    .venv/bin/python Tests/EndToEnd/lossy.py [--seconds 20] [--only NAME...]
+    .venv/bin/python Tests/EndToEnd/lossy.py [--seconds 20] [--only NAME...] [--json FILE]
 
 `make links` runs the whole matrix and prints the table of docs/design/links.md. test_lossy_links.py runs a short one.
 """
@@ -9,7 +9,9 @@ import argparse
 import bisect
 import contextlib
 import hashlib
+import itertools
 import json
+import pathlib
 import re
 import struct
 import subprocess
@@ -121,7 +123,7 @@ class Viewer:
 
     def __init__(self, world, operator, recording):
         self.came = {}
-        self.joined = None
+        self.joined = float("inf")
         self.session, self.path = operator, f"{operator.base}/recordings/{recording}/live"
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
@@ -207,17 +209,42 @@ class Drive:
             f"WHERE p.recording_id = '{self.row['recording']}' ORDER BY g.from_at")
         return [(cause, int(begin) / 1e6, int(end) / 1e6) for cause, begin, end in (line.split("|") for line in rows.splitlines())]
 
-    def lags(self):
-        """(when sent, seconds from the hand-over of a picture's last byte to its coming on the wall), as they were sent.
+    def pictures(self):
+        """(when its last byte was handed over, when it came on the wall or None) of each picture, as they were sent.
 
-        What the wall sends at once to who joins was sent before; it is left out.
+        What the wall sends at once to who joins was sent before; it is left out. So is the stream's last picture, whose end nothing tells.
         """
-        found = []
-        for key, end in pictures_sent(self.sent).items():
-            came, left = self.viewer.came.get(key), self.log.at(end)
-            if came and left > self.viewer.joined:
-                found.append((left, came - left))
-        return sorted(found)
+        if not hasattr(self, "known"):
+            sent = [(self.log.at(end), self.viewer.came.get(key)) for key, end in pictures_sent(self.sent).items()]
+            self.known = sorted(((left, came) for left, came in sent if left > self.viewer.joined), key=lambda one: one[0])
+        return self.known
+
+    def lags(self):
+        """(when sent, seconds from the hand-over of a picture's last byte to its coming on the wall) of those that came."""
+        return [(left, came - left) for left, came in self.pictures() if came]
+
+    def until_first(self):
+        """Seconds from the joining to the first picture that was sent after it: a viewer starts with a key picture."""
+        return min((came for _, came in self.pictures() if came), default=float("inf")) - self.viewer.joined
+
+    def left_out(self):
+        """How many pictures never came on the wall, of those after the first that came."""
+        return sum(came is None for _, came in itertools.dropwhile(lambda one: not one[1], self.pictures()))
+
+    def darkness(self):
+        """(from, to) of each time without a new picture on the wall, from the first one until the last picture was sent.
+
+        A wall that stands still until the end has no picture after it: the end counts as one. One that never began stood
+        still all the time.
+        """
+        end = max((left for left, _ in self.pictures()), default=self.log.times[-1])
+        instants = sorted(came for _, came in self.pictures() if came) or [self.log.times[0]]
+        return list(itertools.pairwise([*instants, max(end, instants[-1])]))
+
+    def longest_darkness(self, apart=()):
+        """Seconds; `apart` are (from, to) of outages, in the link's seconds: what touches one of them is left out."""
+        started = self.figures["started_us"] / 1e6
+        return max((to - begin for begin, to in self.darkness() if not any(begin < started + b and to > started + a for a, b in apart)), default=0.0)
 
 
 def run_together(world, cases, seconds):
@@ -248,18 +275,32 @@ def quantile(values, part):
     return values[int((len(values) - 1) * part)] if values else float("nan")
 
 
-def line_of(drive):
-    lags = [lag for _, lag in drive.lags()]
-    pictures = len(pictures_sent(drive.sent))
+def figures_of(drive):
+    """Everything that is measured of a drive."""
+    lags = [1000 * lag for _, lag in drive.lags()]
     figures, repair = drive.figures, drive.figures["repair_ms"]
+    packets = max(1, figures["packets"])
+    return {
+        "name": drive.name, "sent_bytes": len(drive.sent), "kept_bytes": len(drive.kept), "whole": drive.kept == drive.sent, "gaps": len(drive.gaps()),
+        "packets": figures["packets"], "lost_percent": 100 * figures["repaired"] / packets, "repeated_percent": 100 * figures["repeated"] / packets,
+        "never_packets": figures["never"], "repair_ms": {key: repair[key] for key in ("p50", "p99", "max")},
+        "lag_ms": {"p50": quantile(lags, 0.5), "p99": quantile(lags, 0.99), "max": quantile(lags, 1)}, "pictures": len(drive.pictures()),
+        "shown": len(lags), "left_out": drive.left_out(), "until_first_ms": 1000 * drive.until_first(), "dark_ms": 1000 * drive.longest_darkness(),
+        "sent_pictures": len(pictures_sent(drive.sent)), "connections": drive.said["connections"],
+    }
+
+
+def line_of(drive):
+    f = figures_of(drive)
+    repair, lag = f["repair_ms"], f["lag_ms"]
     return (
-        f"| {drive.name} | {'yes' if drive.kept == drive.sent else 'NO'} | {len(drive.gaps())} | {100 * figures['repaired'] / max(1, figures['packets']):.1f} | "
-        f"{100 * figures['repeated'] / max(1, figures['packets']):.0f} | {repair['p50']:.0f} / {repair['p99']:.0f} / {repair['max']:.0f} | "
-        f"{1000 * quantile(lags, 0.5):.0f} / {1000 * quantile(lags, 0.99):.0f} / {1000 * quantile(lags, 1):.0f} | {len(lags)} of {pictures} |")
+        f"| {f['name']} | {'yes' if f['whole'] else 'NO'} | {f['gaps']} | {f['lost_percent']:.1f} | {f['repeated_percent']:.0f} | "
+        f"{repair['p50']:.0f} / {repair['p99']:.0f} / {repair['max']:.0f} | {lag['p50']:.0f} / {lag['p99']:.0f} / {lag['max']:.0f} | "
+        f"{f['dark_ms']:.0f} | {f['left_out']} of {f['left_out'] + f['shown']} | {f['until_first_ms']:.0f} |")
 
 
-HEADER = """| link, sender | byte for byte | gaps | lost at first % | sent again % | retransmission ms (p50 / p99 / max) | wall's lag ms (p50 / p99 / max) | pictures shown |
-|---|---|---|---|---|---|---|---|"""
+HEADER = """| link, sender | byte for byte | gaps | lost at first % | sent again % | retransmission ms (p50 / p99 / max) | wall's lag ms (p50 / p99 / max) | longest without a new picture ms | pictures left out | joining until the first picture ms |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def main():
@@ -267,9 +308,13 @@ def main():
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--json", type=pathlib.Path, help="write every figure there")
     options = parser.parse_args()
+    unknown = set(options.only or ()) - set(FULL)
+    if unknown:
+        parser.error(f"no such link: {sorted(unknown)}; there are {sorted(FULL)}")
     world = World()
-    bad = 0
+    bad, rows = 0, []
     try:
         print(HEADER, flush=True)
         cases = [
@@ -279,7 +324,10 @@ def main():
         for start in range(0, len(cases), options.at_once):
             for drive in run_together(world, cases[start:start + options.at_once], options.seconds):
                 print(line_of(drive), flush=True)
+                rows.append(figures_of(drive))
                 bad += drive.kept != drive.sent
+                if options.json:
+                    options.json.write_text(json.dumps(rows, indent=1))
     finally:
         world.end()
     return 1 if bad else 0

@@ -12,7 +12,7 @@ struct FleetBench: AsyncParsableCommand {
   @Option(help: "Clip .ts à bas débit (low bit rate)") var clip: String
   @Option(help: "Dossier de données, où postgres peut entrer (data folder).") var data: String
   @Option var cameras = 2000
-  @Option(help: "Coupures (rounds)") var rounds = 10
+  @Option(help: "Coupures (rounds)") var rounds = 15
   @Option(help: "Secondes sur lesquelles la flotte revient (the fleet comes back within)") var spread = 45
   @Option(help: "Y écrire aussi les chiffres en JSON (JSON file).") var json: String?
 

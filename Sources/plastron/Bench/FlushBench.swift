@@ -1,6 +1,7 @@
 import ArgumentParser
 import CUring
 import Foundation
+import Synchronization
 import Vault
 
 /// What one flush of many growing files costs, by each way the kernel has, on the disk that a folder lies on.
@@ -55,7 +56,9 @@ struct FlushBench: ParsableCommand {
     let cpu = clock()
     for round in 0..<rounds {
       piece[0] = UInt8(truncatingIfNeeded: round)
-      for file in files { _ = write(file, piece, piece.count) }
+      for file in files where write(file, piece, piece.count) != piece.count {
+        throw Complaint(description: "a disk took less than it was given: \(String(cString: strerror(errno)))")
+      }
       let start = DispatchTime.now().uptimeNanoseconds
       try flush(way, files, &ring)
       times.append(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6)
@@ -78,9 +81,13 @@ struct FlushBench: ParsableCommand {
       for file in files where fdatasync(file) != 0 { failed = true }
     case .threads:
       let width = (files.count + 7) / 8
+      let failures = Atomic<Int>(0)
       DispatchQueue.concurrentPerform(iterations: 8) { lane in
-        for file in files.dropFirst(lane * width).prefix(width) { fdatasync(file) }
+        for file in files.dropFirst(lane * width).prefix(width) where fdatasync(file) != 0 {
+          failures.add(1, ordering: .relaxed)
+        }
       }
+      failed = failures.load(ordering: .relaxed) > 0
     case .range:
       for file in files { failed = !Flushing.begin(file) || failed }
       for file in files where fdatasync(file) != 0 { failed = true }

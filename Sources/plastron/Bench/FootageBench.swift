@@ -52,14 +52,16 @@ struct FootageBench: ParsableCommand {
         }
       }
     }
+    var relayed = 0
     let relaying = cpu {
       for _ in 0..<laps {
         var pipeline = LivePipeline(keepsSound: true)
         for start in stride(from: 0, to: clip.count, by: 1316) {
-          _ = pipeline.push(Array(clip[start..<min(start + 1316, clip.count)]))
+          relayed += pipeline.push(Array(clip[start..<min(start + 1316, clip.count)])).count
         }
       }
     }
+    guard relayed > laps else { throw Complaint(description: "the relay put nothing out of this clip") }
     print("bytes: \(laps * clip.count)")
     print(String(format: "floor, one AES-256-GCM and one SHA-256: %.2f CPU s/GB", floor / total_gb))
     print(String(format: "sealed chunks: %.2f CPU s/GB, %.2f times the floor", sealing / total_gb, sealing / floor))

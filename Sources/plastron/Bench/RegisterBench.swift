@@ -44,12 +44,11 @@ struct RegisterBench: AsyncParsableCommand {
       _ = try await fill(generator, register, from: start, to: min(start + 100_000, large))
     }
     let after = try await measure(register, services)
-    print("| question | \(small) recordings, ms | \(large) recordings, ms | ratio |")
-    print("|---|---|---|---|")
-    for (name, cost) in before {
-      let grown = after.first { $0.name == name }?.cost ?? 0
+    print("| question | \(small) recordings, ms | \(large) recordings, ms | ratio | rows of the answers |")
+    print("|---|---|---|---|---|")
+    for (question, grown) in zip(before, after) {
       print(
-        "| \(name) | \(Self.milliseconds(cost)) | \(Self.milliseconds(grown)) | \(String(format: "%.2f", grown / cost)) |"
+        "| \(question.name) | \(Self.milliseconds(question.cost)) | \(Self.milliseconds(grown.cost)) | \(String(format: "%.2f", grown.cost / question.cost)) | \(question.rows), \(grown.rows) |"
       )
     }
     fflush(nil)
@@ -65,11 +64,13 @@ struct RegisterBench: AsyncParsableCommand {
     return try await register.services().map(\.id)
   }
 
-  private func measure(_ register: Register, _ services: [ServiceID]) async throws -> [(name: String, cost: Double)] {
+  private func measure(_ register: Register, _ services: [ServiceID]) async throws -> [(
+    name: String, cost: Double, rows: Int
+  )] {
     let noon = UTCTime(microseconds: 1_775_041_200_000_000)
     let day = (from: noon.adding(seconds: -12 * 3600), to: noon.adding(seconds: 12 * 3600))
     func page(_ name: String, _ view: RegisterView, _ filter: RegisterFilter) -> (
-      String, @Sendable () async throws -> Void
+      String, @Sendable () async throws -> Int
     ) {
       (
         name,
@@ -77,7 +78,10 @@ struct RegisterBench: AsyncParsableCommand {
           // A page that is full in both registers: what is compared is the register's size, not the page's.
           var filter = filter
           filter.limit = 20
-          _ = try await register.page(view, filter, services: services)
+          guard let page = try await register.page(view, filter, services: services) else {
+            throw Complaint(description: "\(name): the register has no such view or filter")
+          }
+          return page.rows.count
         }
       )
     }
@@ -88,7 +92,7 @@ struct RegisterBench: AsyncParsableCommand {
       .incident: RegisterGenerator.identifier("incident", 1234),
       .service: "service 1",
     ]
-    var pages: [(String, @Sendable () async throws -> Void)] = []
+    var pages: [(String, @Sendable () async throws -> Int)] = []
     for view in RegisterView.allCases {
       pages.append(page("\(view.rawValue), newest", view, RegisterFilter()))
       pages.append(page("\(view.rawValue) of a day", view, RegisterFilter(from: day.from, to: day.to)))
@@ -106,37 +110,39 @@ struct RegisterBench: AsyncParsableCommand {
       page(
         "recordings of a camera on a day", .recordings,
         RegisterFilter([.camera: "CAM-1-17"], from: day.from, to: day.to)))
-    let others: [(String, @Sendable () async throws -> Void)] = [
+    let others: [(String, @Sendable () async throws -> Int)] = [
       (
         "day view: counts of 180 days",
         {
-          _ = try await register.dayCounts(
+          try await register.dayCounts(
             services: services, from: LocalDate(year: 2026, month: 1, day: 1),
-            to: LocalDate(year: 2026, month: 6, day: 30))
+            to: LocalDate(year: 2026, month: 6, day: 30)
+          ).count
         }
       ),
       (
         "what is overdue",
         {
-          _ = try await register.planned(
-            until: LocalDate(year: 2026, month: 6, day: 30), services: services, limit: 1000)
+          try await register.planned(
+            until: LocalDate(year: 2026, month: 6, day: 30), services: services, limit: 1000
+          ).count
         }
       ),
       (
         "what the sweeper finds due",
-        { _ = try await register.dueParts(on: LocalDate(year: 2026, month: 6, day: 30), limit: 500, except: []) }
+        { try await register.dueParts(on: LocalDate(year: 2026, month: 6, day: 30), limit: 500, except: []).count }
       ),
     ]
-    var out: [(name: String, cost: Double)] = []
+    var out: [(name: String, cost: Double, rows: Int)] = []
     for (name, ask) in pages + others {
-      try await ask()
+      let rows = try await ask()
       var costs: [Double] = []
       for _ in 0..<runs {
         let start = ContinuousClock.now
-        try await ask()
+        _ = try await ask()
         costs.append((ContinuousClock.now - start) / .seconds(1))
       }
-      out.append((name, costs.sorted()[runs / 2]))
+      out.append((name, costs.sorted()[runs / 2], rows))
     }
     return out
   }
