@@ -280,11 +280,13 @@ def figures_of(drive):
     lags = [1000 * lag for _, lag in drive.lags()]
     figures, repair = drive.figures, drive.figures["repair_ms"]
     packets = max(1, figures["packets"])
+    end = max((left for left, _ in drive.pictures()), default=0)
+    worst = max(drive.lags(), key=lambda one: one[1], default=(end, 0))
     return {
         "name": drive.name, "sent_bytes": len(drive.sent), "kept_bytes": len(drive.kept), "whole": drive.kept == drive.sent, "gaps": len(drive.gaps()),
         "packets": figures["packets"], "lost_percent": 100 * figures["repaired"] / packets, "repeated_percent": 100 * figures["repeated"] / packets,
         "never_packets": figures["never"], "repair_ms": {key: repair[key] for key in ("p50", "p99", "max")},
-        "lag_ms": {"p50": quantile(lags, 0.5), "p99": quantile(lags, 0.99), "max": quantile(lags, 1)}, "pictures": len(drive.pictures()),
+        "lag_ms": {"p50": quantile(lags, 0.5), "p99": quantile(lags, 0.99), "max": quantile(lags, 1), "max_before_end": 1000 * (end - worst[0])}, "pictures": len(drive.pictures()),
         "shown": len(lags), "left_out": drive.left_out(), "until_first_ms": 1000 * drive.until_first(), "dark_ms": 1000 * drive.longest_darkness(),
         "sent_pictures": len(pictures_sent(drive.sent)), "connections": drive.said["connections"],
     }

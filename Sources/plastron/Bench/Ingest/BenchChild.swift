@@ -49,6 +49,16 @@ final class BenchChild {
     throw Complaint(description: "a child of the measurement said no \(T.self) within \(seconds) s")
   }
 
+  /// The next line that decodes so; waits without holding a thread that viewers need.
+  func next<T: Decodable>(_ type: T.Type) async throws -> T {
+    let known = lineCount
+    for _ in 0..<1000 {
+      if let value = all(T.self, newerThan: known).last { return value }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    throw Complaint(description: "a child of the measurement said no \(T.self) within 20 s")
+  }
+
   /// Every line that decodes so, from a count of lines on.
   func all<T: Decodable>(_ type: T.Type, newerThan count: Int) -> [T] {
     said.lines.dropFirst(count).compactMap { try? JSONDecoder().decode(T.self, from: Data($0.utf8)) }

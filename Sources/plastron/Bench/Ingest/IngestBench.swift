@@ -62,6 +62,9 @@ struct IngestBench: AsyncParsableCommand {
     var quietLag_ms: Int64 = 0
     /// Of the minute that ends with the last live window; nil without live views.
     var liveLag_ms: Int64?
+    /// A packet's lag begins where the ingest reads it: by how much the files fell further behind what the transport had, in
+    /// the quiet window. Asked twice a second; a chunk's length, half a second, is within it.
+    var quietBehind_ms: Int64 = 0
     /// Chunks that became durable in the quiet window and in the live ones, and of them those after more than a second.
     var quietChunks = 0
     var quietLateChunks = 0
@@ -85,20 +88,21 @@ struct IngestBench: AsyncParsableCommand {
     var keeper_s_per_gb: Double
     var all_s_per_gb: Double
     var loadLate_ms: Int64
+    var behind_ms: Int64
     var delay: RelayDelay.Figures?
     /// The same while these views were being opened, before the window.
     var delayWhileJoining: RelayDelay.Figures?
   }
 
   /// What is sent or received slower than this share of the clip's rate is not the load that a row names.
-  private static let pace = 0.95
+  private static let pace = 0.9
 
   func run() async throws {
     var rows: [Row] = []
     print(
-      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | database | ratio (all processes) | KiB a camera: floor, ingest (at most), keeper | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms: quiet, live | chunks over 1 s: quiet, live |"
+      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | database | ratio (all processes) | KiB a camera: floor, ingest (at most), keeper | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms: quiet, live | files behind ms: quiet, live | chunks over 1 s: quiet, live |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for count in cameras {
       var row = Row(cameras: count)
       try await measureFloor(&row)
@@ -138,13 +142,14 @@ struct IngestBench: AsyncParsableCommand {
   private static func line(_ row: Row) -> String {
     String(
       format:
-        "| %d × %.1f | %.2f | %.2f | %.2f | %.2f | **%.2f** (%.2f) | %d, %d (%d), %d | %d, %d | %@, %@ | %d | %d, %@ | %d of %d, %d of %d |",
+        "| %d × %.1f | %.2f | %.2f | %.2f | %.2f | **%.2f** (%.2f) | %d, %d (%d), %d | %d, %d | %@, %@ | %d | %d, %@ | %d, %d | %d of %d, %d of %d |",
       row.cameras, row.server_mbps, row.floor_s_per_gb, row.ingest_s_per_gb, row.keeper_s_per_gb,
       row.database_s_per_gb, row.ratio, row.all_ratio, row.floor_bytes_per_camera / 1024,
       row.ingest_bytes_per_camera / 1024, row.ingestPeak_bytes_per_camera / 1024, row.keeper_bytes_per_camera / 1024,
       row.floor_threads, row.ingest_threads, row.floor_calls_per_gb.map(String.init) ?? "–",
       row.ingest_calls_per_gb.map(String.init) ?? "–", row.kept.lost_bytes, row.quietLag_ms,
-      row.liveLag_ms.map(String.init) ?? "–", row.quietLateChunks, row.quietChunks, row.liveLateChunks, row.liveChunks)
+      row.liveLag_ms.map(String.init) ?? "–", row.quietBehind_ms, row.live.dropFirst().map(\.behind_ms).max() ?? 0,
+      row.quietLateChunks, row.quietChunks, row.liveLateChunks, row.liveChunks)
   }
 
   private static func printLive(_ rows: [Row]) {
@@ -243,6 +248,7 @@ struct IngestBench: AsyncParsableCommand {
     row.database_s_per_gb = quiet.database_s / quiet.gigabytes
     row.all_s_per_gb = quiet.all_s / quiet.gigabytes
     row.loadLate_ms = quiet.late_ms
+    row.quietBehind_ms = quiet.behind_ms
     row.ingest_calls_per_gb = calls.finish().map { Int(Double($0) / quiet.gigabytes) }
     let full = quiet.after
     row.ingest_bytes_per_camera = (full.ingest.resident_bytes - empty.ingest.resident_bytes) / row.cameras
@@ -312,7 +318,7 @@ struct IngestBench: AsyncParsableCommand {
     Live(
       views: views, mbps: window.mbps(cameras), console_s_per_gb: window.console_s / window.gigabytes,
       ingest_s_per_gb: window.ingest_s / window.gigabytes, keeper_s_per_gb: window.keeper_s / window.gigabytes,
-      all_s_per_gb: window.all_s / window.gigabytes, loadLate_ms: window.late_ms)
+      all_s_per_gb: window.all_s / window.gigabytes, loadLate_ms: window.late_ms, behind_ms: window.behind_ms)
   }
 
   private static func now_us() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
@@ -327,20 +333,28 @@ struct IngestBench: AsyncParsableCommand {
     var database_s: Double
     var all_s: Double
     var late_ms: Int64
+    /// The most, in time of the stream, that files fell behind what the transport had acknowledged, since the window's begin.
+    var behind_ms: Int64
     var after: ServerReading
 
     func mbps(_ cameras: Int) -> Double { gigabytes * 8000 / seconds / Double(cameras) }
   }
 
   private func window(_ load: BenchChild, _ server: BenchServer, _ pids: BenchServer.Processes) async throws -> Window {
-    func read() throws -> (load: Load, footage: Int64, server: ServerReading) {
-      let report = try load.last(Load.self, newerThan: load.lineCount)
+    func read() async throws -> (load: Load, footage: Int64, server: ServerReading) {
+      let report = try await load.next(Load.self)
       return (report, server.footage_bytes(), try ServerReading(pids))
     }
-    let before = try read()
+    let before = try await read()
     let lines = load.lineCount
-    try await Task.sleep(for: .seconds(seconds))
-    let after = try read()
+    let until = Date().addingTimeInterval(Double(seconds))
+    var behind_bytes: Int64 = 0
+    while Date() < until {
+      let report = try await load.next(Load.self)
+      let acknowledged = report.acknowledged - before.load.acknowledged
+      behind_bytes = max(behind_bytes, acknowledged - (server.footage_bytes() - before.footage))
+    }
+    let after = try await read()
     let bytes = min(after.load.acknowledged - before.load.acknowledged, after.footage - before.footage)
     guard bytes > 0 else { throw Complaint(description: "nothing was recorded in a window") }
     return Window(
@@ -349,7 +363,9 @@ struct IngestBench: AsyncParsableCommand {
       keeper_s: after.server.keeper.cpu_s - before.server.keeper.cpu_s,
       console_s: after.server.console.cpu_s - before.server.console.cpu_s,
       database_s: after.server.database_s - before.server.database_s, all_s: after.server.all_s - before.server.all_s,
-      late_ms: load.all(Load.self, newerThan: lines).map(\.late_ms).max() ?? 0, after: after.server)
+      late_ms: load.all(Load.self, newerThan: lines).map(\.late_ms).max() ?? 0,
+      behind_ms: behind_bytes * (after.load.us - before.load.us) / 1000
+        / max(1, after.load.acknowledged - before.load.acknowledged), after: after.server)
   }
 
   // MARK: Load
