@@ -52,14 +52,14 @@ FULL = {
 }
 
 
-def make_clip(folder, seconds):
+def make_clip(folder, seconds, rate_kbps=350):
     """A clip that does not repeat within the run, so that every picture can be told from every other."""
-    clip = folder / f"links-{seconds}.ts"
+    clip = folder / f"links-{seconds}-{rate_kbps}.ts"
     if not clip.exists():
         subprocess.run(
-            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=320x240:rate=25:duration={seconds}", "-f", "lavfi", "-i",
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=size=320x240:rate=25:duration={seconds}" + (",noise=alls=40:allf=t" if rate_kbps > 1000 else ""), "-f", "lavfi", "-i",
              f"sine=sample_rate=48000:duration={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0",
-             "-bf", "2", "-b:v", "350k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "48k", "-f", "mpegts", str(clip)], check=True)
+             "-bf", "2", "-b:v", f"{rate_kbps}k", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "48k", "-f", "mpegts", str(clip)], check=True)
     return clip
 
 

@@ -55,22 +55,26 @@ OUTAGE = (4, 5.2)
 
 @pytest.fixture(scope="module")
 def troubled(world):
-    """Three cameras at the same time: two that give messages up over an outage, and one whose address changes."""
+    """Four cameras at the same time: three that give messages up over an outage, and one whose address changes.
+
+    The fast one comes to where libsrt has no place left behind the packets that never come.
+    """
     until(world.is_up, 30)
     seconds = 18
     giving_up = {"loss": 0.02, "delay_ms": 30, "outages": [list(OUTAGE)], "seed": 21}
-    profiles = [giving_up, {**giving_up, "seed": 22}, {"delay_ms": 20, "loss": 0.01, "seed": 31}]
-    clip = make_clip(world.scratch, seconds + 4)
+    profiles = [giving_up, {**giving_up, "seed": 22}, {**giving_up, "seed": 23}, {"delay_ms": 20, "loss": 0.01, "seed": 31}]
+    clip, fast = make_clip(world.scratch, seconds + 4), make_clip(world.scratch, seconds + 4, 2200)
     with LinkProcess(world.ingest_port, profiles) as link:
-        options = [["--message-ttl", "300"], ["--message-ttl", "300", "--in-order"], []]
+        giving_up = ["--message-ttl", "300"]
+        cases = [("plain", giving_up, clip), ("in-order", [*giving_up, "--in-order"], clip), ("fast", giving_up, fast), ("another address", [], clip)]
         drives = [
-            Drive(world, name, number, link, ["--reconnect", *options[number]], seconds, clip, watch=False)
-            for number, name in enumerate(["plain", "in-order", "another address"])]
+            Drive(world, name, number, link, ["--reconnect", *options], seconds, clip, watch=False)
+            for number, (name, options, clip) in enumerate(cases)]
         try:
             last = drives[-1]
             until(lambda: last.log_path.exists() and last.log_path.stat().st_size and SentLog(last.log_path).bytes[-1] > 150_000, 15)
             last.changed_at = time.time()
-            link.rebind(2)
+            link.rebind(len(drives) - 1)
             yield {drive.name: drive.finish() for drive in drives}
         finally:
             for drive in drives:
@@ -82,12 +86,13 @@ def lies_in_a_gap(at, gaps, slack):
     return any(begin - slack <= at <= end + slack for _, begin, end in gaps)
 
 
-@pytest.mark.parametrize("name", ["plain", "in-order"])
+@pytest.mark.parametrize("name", ["plain", "in-order", "fast"])
 def test_what_the_sender_gave_up_is_a_gap_with_its_times_and_the_camera_is_back_within_ten_seconds(troubled, name):
     drive = troubled[name]
     missing, gaps = missing_messages(drive.sent, drive.kept), drive.gaps()
     assert missing and drive.kept, "the sender gave nothing up"
     assert gaps and {cause for cause, _, _ in gaps} <= {"lost-in-transport", "not-deliverable", "link-lost"}, gaps
+    assert name != "fast" or "not-deliverable" in {cause for cause, _, _ in gaps}, gaps
     # Everything that is not there was sent in a gap's time, to a second (it comes half a round trip later, or after a retransmission).
     times = [drive.log.at((number + 1) * MESSAGE_BYTES) for number in missing]
     outside = [at for at in times if not lies_in_a_gap(at, gaps, 1.0)]
