@@ -61,7 +61,7 @@ extension Keeper {
       camera: camera.id, recording: incident?.streaming ?? false, incident: incident?.entry.id,
       threatOpen: incident?.live.authorization != nil,
       watchers: viewings.values.count { $0.recording == incident?.entry.recording },
-      lastRefusal: lastRefusal[camera.id], lastLinkTest: lastLinkTest[camera.id])
+      lastRefusal: lastRefusal[camera.id]?.sentence, lastLinkTest: lastLinkTest[camera.id])
   }
 
   func deviceClose(_ camera: CameraEntry) async throws -> ConsoleReply {

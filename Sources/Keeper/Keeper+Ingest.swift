@@ -12,6 +12,7 @@ extension Keeper {
   package func answer(_ call: IngestCall) async throws -> IngestReply {
     switch call {
     case .events(let boot, let oldest, let events): return try await take(events, boot: boot, oldest: oldest)
+    case .refusals(let boot, let number, let lines): return try await take(refusals: lines, boot: boot, number: number)
     case .status(let status):
       took(status)
       return .acknowledged(upTo: ingestDone, noted: ingestNoted)
@@ -142,15 +143,19 @@ extension Keeper {
           "recording": .string(part.recording.rawValue), "part": .string(part.part.rawValue),
           "day": .string(part.localDay.description),
         ])
-    case .streamJoined(let incident, let recording, let epoch, let at, let peer):
+    case .streamJoined(let incident, let recording, let epoch, let at, let peer, let said):
       active[incident]?.streaming = true
+      if let known = active[incident], known.entry.reference == nil { known.entry.reference = said.reference }
       publishWall()
+      var facts: [String: CanonicalJSON] = [
+        "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
+        "peer": .string(peer),
+      ]
+      facts["ground"] = said.threat.map { .string($0.rawValue) }
+      facts["reference"] = said.reference.map(CanonicalJSON.string)
       try await journalOnce(
-        number, .collection, "stream.joined", author: "camera", service: active[incident]?.entry.service,
-        [
-          "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
-          "peer": .string(peer),
-        ])
+        number, .collection, "stream.joined", author: "camera", service: active[incident]?.entry.service, facts)
+      if let threat = said.threat { try await declare(threat, byWearerOf: incident) }
     case .streamLeft(let incident, let recording, let epoch, let at):
       active[incident]?.streaming = false
       publishWall()
@@ -183,22 +188,6 @@ extension Keeper {
         ["head": Self.fact(progress)])
     case .incidentClosed(let closed):
       _ = try await ended(number, closed)
-    case .refused(let refusal):
-      if let name = refusal.camera, cameras[CameraID(name)] != nil {
-        lastRefusal[CameraID(name)] = refusal.sentence
-        if refusal.code != RefusalEntry.streamEnded { alarm(refusal) }
-      }
-      // LOG-3: a camera that proved who it is and was refused; strangers' calls are counted in the register alone.
-      if refusal.proven, let service = refusal.service, refusal.code != RefusalEntry.streamEnded {
-        try await journalOnce(
-          number, .collection, "open-incident.refused", author: "camera:\(refusal.camera ?? "")", service: service,
-          [
-            "camera": refusal.camera.map(CanonicalJSON.string) ?? .null, "code": .string(refusal.code),
-            "article": .string(
-              refusal.article ?? services[service]?.regime.articles.recording ?? "CSI L241-1"),
-            "result": .string("refused"), "peer": .string(refusal.peer),
-          ])
-      }
     case .linkTested(let result):
       lastLinkTest[result.camera] = result
     case .streaming(let recordings):
@@ -238,8 +227,9 @@ extension Keeper {
       try await store.close(stored)
       active[closed.incident] = nil
       publishWall()
-    case .refused(let refusal): try await store.insert(refusal)
-    case .streamJoined, .streamLeft, .chainHeads, .linkTested, .linkHealth, .streaming: break
+    case .streamJoined(_, let recording, _, _, _, let said):
+      if let reference = said.reference { try await store.setReference(of: recording, reference) }
+    case .streamLeft, .chainHeads, .linkTested, .linkHealth, .streaming: break
     }
   }
 
@@ -295,14 +285,20 @@ extension Keeper {
     if case .refused = decision {
       try await requestClose(entry.id, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))
     }
-    guard let threat, let known = active[entry.id], known.threat == nil else { return }
-    let threatDecision = may(Actor(.device), .declareThreat, try object(known), at: clock())
-    if case .granted = threatDecision {
-      try await declare(
-        threat, incident: entry.id, origin: .wearer,
-        author: "wearer:\(active[entry.id]?.agent?.matricule ?? entry.agent.rawValue)", reason: nil,
-        facts: Self.facts(of: threatDecision))
-    }
+    if let threat { try await declare(threat, byWearerOf: entry.id) }
+  }
+
+  /// A threat that a camera's call carries, at the opening or when it comes back: declared once in an incident. A call that
+  /// is made again says what the first one said, and declares no ended threat anew.
+  // LIVE-1.
+  private func declare(_ ground: ThreatGround, byWearerOf incident: IncidentID) async throws {
+    guard let known = active[incident], !known.wasThreatened else { return }
+    let decision = may(Actor(.device), .declareThreat, try object(known), at: clock())
+    guard case .granted = decision else { return }
+    try await declare(
+      ground, incident: incident, origin: .wearer,
+      author: "wearer:\(known.agent?.matricule ?? known.entry.agent.rawValue)", reason: nil,
+      facts: Self.facts(of: decision))
   }
 
   /// How the camera of an incident stood when it was opened: what is told late is judged by its own time.
@@ -353,6 +349,7 @@ extension Keeper {
         "ground": .string(ground.rawValue), "origin": .string(origin.rawValue),
         "reason": reason.map(CanonicalJSON.string) ?? .null,
       ]) { $1 })
+    known.wasThreatened = true
     let store = self.store
     try await follow("threat declared") { try await store.insert(threat) }
     guard active[incident]?.live.threatDeclared(threat) == .begin else { return }
@@ -388,17 +385,6 @@ extension Keeper {
     var stored = closed
     stored.by = author
     return stored
-  }
-
-  private func alarm(_ refusal: RefusalEntry) {
-    guard let name = refusal.camera, let camera = cameras[CameraID(name)] else { return }
-    alarms.removeAll { $0.camera == camera.id && $0.code == refusal.code }
-    alarms.append(
-      CameraAlarm(
-        camera: camera.id, service: camera.service, at: refusal.at, code: refusal.code,
-        sentence: refusal.sentence, canIssue: refusal.code == "not-issued" && camera.issuedTo == nil))
-    if alarms.count > Self.maximumAlarms { alarms.removeFirst() }
-    publishWall()
   }
 }
 

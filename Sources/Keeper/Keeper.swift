@@ -48,9 +48,11 @@ package actor Keeper {
 
   /// An incident that is open, or whose close is being carried out.
   final class ActiveIncident {
-    let entry: IncidentEntry
+    var entry: IncidentEntry
     let agent: AgentEntry?
     var live: LiveMachine
+    /// A threat was declared in it, and may have been ended since: a camera that calls again declares none.
+    var wasThreatened: Bool
     var streaming = false
     /// A close was decided; the ingest carries it out. Live ends now.
     private(set) var closing: (cause: ClosingCause, by: String)?
@@ -65,11 +67,12 @@ package actor Keeper {
 
     init(
       entry: IncidentEntry, agent: AgentEntry?, threat: ThreatEntry? = nil,
-      closing: (cause: ClosingCause, by: String)? = nil, confirmedUntil: UTCTime? = nil
+      wasThreatened: Bool = false, closing: (cause: ClosingCause, by: String)? = nil, confirmedUntil: UTCTime? = nil
     ) {
       self.entry = entry
       self.agent = agent
       live = LiveMachine(threat: threat, isClosing: closing != nil)
+      self.wasThreatened = wasThreatened || threat != nil
       self.closing = closing
       self.confirmedUntil = confirmedUntil
     }
@@ -131,13 +134,15 @@ package actor Keeper {
   var active: [IncidentID: ActiveIncident] = [:]
   var viewings: [ViewingID: OpenViewing] = [:]
   var alarms: [CameraAlarm] = []
-  var lastRefusal: [CameraID: String] = [:]
+  var lastRefusal: [CameraID: RefusalEntry] = [:]
   var lastLinkTest: [CameraID: LinkTestResult] = [:]
   var links: [CameraID: LinkState] = [:]
   /// Minutes that are not in the register yet.
   var linkMinutes: [LinkMinuteKey: LinkHealth] = [:]
   /// Counts of links since the start.
   var linkFigures = LinkFigures()
+  /// Refused calls that the ingest told of: the last batch, and how far it is journalled and in the register.
+  var refusalsTaken = RefusalsTaken()
   var ingestBoot: String?
   var ingestDone: UInt64 = 0
   var ingestJournalled: Set<UInt64> = []
@@ -232,9 +237,9 @@ package actor Keeper {
   /// The incidents that the register has as active.
   func activeInStore() async throws -> [ActiveIncident] {
     var found: [IncidentID: ActiveIncident] = [:]
-    for (entry, threat, closing, by, confirmedUntil) in try await store.activeIncidents() {
+    for (entry, threat, wasThreatened, closing, by, confirmedUntil) in try await store.activeIncidents() {
       found[entry.id] = ActiveIncident(
-        entry: entry, agent: try await store.agent(entry.agent), threat: threat,
+        entry: entry, agent: try await store.agent(entry.agent), threat: threat, wasThreatened: wasThreatened,
         closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
     }
     for (part, incident, _) in try await store.openParts() {

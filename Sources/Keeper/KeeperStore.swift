@@ -59,8 +59,9 @@ package protocol KeeperStore: Sendable {
 
   func open(_ incident: IncidentEntry) async throws
   func activeIncidents() async throws -> [(
-    IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
   )]
+  func setReference(of recording: RecordingID, _ reference: String) async throws
   func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws
   func part(_ id: PartID) async throws -> PartEntry?
   func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]

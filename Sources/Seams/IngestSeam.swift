@@ -129,18 +129,29 @@ package struct PartOpened: Equatable, Sendable, Codable {
   }
 }
 
+/// What a camera's call says beside its name: of the incident, not of the connection.
+package struct StreamClaims: Equatable, Sendable, Codable {
+  package var threat: ThreatGround?
+  /// Of the intervention.
+  package var reference: String?
+
+  package init(threat: ThreatGround? = nil, reference: String? = nil) {
+    self.threat = threat
+    self.reference = reference
+  }
+}
+
 /// From ingest to keeper, in order. Told again until acknowledged; taking one twice changes nothing.
 package enum IngestEvent: Equatable, Sendable, Codable {
   case incidentOpened(IncidentEntry, threat: ThreatGround?, peer: String)
   case partOpened(PartOpened)
-  case streamJoined(IncidentID, RecordingID, epoch: Int64, at: UTCTime, peer: String)
+  case streamJoined(IncidentID, RecordingID, epoch: Int64, at: UTCTime, peer: String, said: StreamClaims)
   case streamLeft(IncidentID, RecordingID, epoch: Int64, at: UTCTime)
   case segment(SegmentEntry)
   case gap(GapEntry)
   case chainHeads([PartProgress])
   case partClosed(PartProgress)
   case incidentClosed(IncidentClosed)
-  case refused(RefusalEntry)
   case linkTested(LinkTestResult)
   /// How the links of connected cameras did since the last time, every ten seconds.
   case linkHealth([LinkHealth])
@@ -313,7 +324,7 @@ package struct IngestStatus: Equatable, Sendable, Codable {
   package var durability: DurabilityCounts
   /// Events that wait for the keeper.
   package var waiting: Int
-  /// Index rows that were dropped while it was away; the files have what they say.
+  /// Events that were dropped while it was away, nearly always index rows: the files have what they say.
   package var dropped: Int
   package var volumes: [Volume]
   /// Recordings whose file does not take what is sent now.
@@ -335,6 +346,9 @@ package struct IngestStatus: Equatable, Sendable, Codable {
 package enum IngestCall: Sendable, Codable {
   /// `boot` names this run of the ingest; numbers start at 1 in it. `oldest` is the first that is not acknowledged.
   case events(boot: String, oldest: UInt64, [NumberedEvent])
+  /// Refused calls, in a line of their own: nothing waits behind them. `number` is the batch's place in this run of the
+  /// ingest, from 1; told again, with the same lines, until it is acknowledged.
+  case refusals(boot: String, number: UInt64, [RefusalEntry])
   /// How the footage's disks do, every few seconds; answered with `acknowledged`.
   case status(IngestStatus)
   /// Every file found open at the start; the answer also names parts that only the index believes open. Asked again
@@ -346,6 +360,7 @@ package enum IngestReply: Sendable, Codable {
   /// Events up to `upTo` are in the register: never tell them again. Events up to `noted` have taken effect and are
   /// journalled; those between are told again until the register has them.
   case acknowledged(upTo: UInt64, noted: UInt64)
+  case refusalsTaken
   /// Not whole while the database is away: then it has only what can go on without it.
   case found([FoundPartAnswer], isWhole: Bool)
 }

@@ -171,6 +171,28 @@ def test_a_second_device_with_the_same_identity_is_refused(world, cameras):
     assert world.export(row["recording"]) == first.sent.read_bytes()
 
 
+def test_a_camera_that_comes_back_declares_its_first_threat_and_no_ended_one(world, cameras):
+    camera = world.new_camera()
+    cameras(camera, 2).wait()
+    card = world.incident(camera)
+    assert not card.get("threat")
+    cameras(camera, 3, "--threat", "persons", "--ref", "INT-9").wait()
+    operator = world.session("operateur")
+    back = until(lambda: next((c for c in world.wall(operator)["incidents"] if c["camera"] == camera and c.get("threat")), None))
+    assert back["incident"] == card["incident"] and back["threat"] == "persons" and back["reference"] == "INT-9"
+    assert operator.call("DELETE", f"/incidents/{card['incident']}/threat").status_code == 204
+    cameras(camera, 2, "--threat", "persons").wait()
+    entries = lambda act: [e for e in world.journal() if e["act"] == act and e["facts"].get("incident") == card["incident"]]
+    joined = lambda: [e for e in world.journal() if e["act"] == "stream.joined" and e["facts"]["recording"] == card["recording"]]
+    until(lambda: len(joined()) == 3)
+    assert [e["facts"].get("ground") for e in joined()] == [None, "persons", "persons"]
+    declared = entries("threat.declared")
+    assert len(declared) == 1 and declared[0]["author"].startswith("wearer:") and declared[0]["facts"]["origin"] == "wearer"
+    assert not world.incident(camera).get("threat")
+    assert world.sql(f"SELECT reference FROM incident WHERE id = '{card['incident']}'") == "INT-9"
+    world.close(camera)
+
+
 def test_a_close_stays_closed_until_a_new_activation(world, cameras):
     camera = world.new_camera()
     first = cameras(camera, 30, "--reconnect", "--act", "a1")

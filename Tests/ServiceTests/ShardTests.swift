@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Seams
 import Synchronization
+import TestSupport
 import Testing
 import Vault
 
@@ -25,13 +26,16 @@ struct ShardTests {
     let shards: IngestShards
     let port: UInt16
     let grants: [IncidentGrant]
+    /// How far ahead of the machine's clock this line is, in microseconds.
+    let ahead = SettableClock(0)
 
     init(reception: ReceptionSettings = .init(), incidents: Int = 1) throws {
       try SRTLibrary.start()
       root = NSTemporaryDirectory() + "shards-\(UUID().uuidString)"
+      let ahead = self.ahead
       let clocks = IngestClocks(
         wall: { UTCTime(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) },
-        monotonic: { MonotonicTime(microseconds: Int64(ProcessInfo.processInfo.systemUptime * 1e6)) })
+        monotonic: { MonotonicTime(microseconds: Int64(ProcessInfo.processInfo.systemUptime * 1e6) + ahead.now) })
       table = AdmissionTable(clocks: clocks)
       grants = (0..<incidents).map { _ in
         IncidentGrant(
@@ -57,10 +61,10 @@ struct ShardTests {
 
     deinit { try? FileManager.default.removeItem(atPath: root) }
 
-    func call(activation: Int = 0) throws -> SRTSocket {
+    func call(activation: Int = 0, _ more: String = "") throws -> SRTSocket {
       try SRTSocket.call(
         CallOptions(
-          host: "127.0.0.1", port: port, streamID: "#!::u=C,plastron_act=\(activation)", passphrase: passphrase))
+          host: "127.0.0.1", port: port, streamID: "#!::u=C,plastron_act=\(activation)\(more)", passphrase: passphrase))
     }
 
     /// What of one incident is on the disk, in the camera's order; the threads must have ended.
@@ -173,14 +177,89 @@ struct ShardTests {
     var sent = 0
     do { while sent < 20_000 { try Self.send(sent, socket); sent += 1 } } catch {}
     #expect(sent < 20_000)
-    Self.wait("the refusal") {
-      line.events.contains { if case .refused(let refusal) = $0 { refusal.code == "too-fast" } else { false } }
-    }
+    Self.wait("the refusal") { line.table.takeRefusals().contains { $0.code == "too-fast" && $0.proven } }
     line.shards.stop()
     #expect(!line.events.contains { if case .incidentClosed = $0 { true } else { false } })
     let bytes = try line.recorded(line.grants[0])
     #expect(Int64(bytes.count) >= RateBound.minimumGrace_bytes)
     #expect(bytes == (0..<(bytes.count / Self.message_bytes)).flatMap(Self.message))
+  }
+
+  private static func linkTests(_ line: Line) -> [LinkTestResult] {
+    line.events.compactMap { if case .linkTested(let result) = $0 { result } else { nil } }
+  }
+
+  // A link test costs the shard what a recording does: one of a camera at a time, and it has an end.
+  @Test func aCameraTestsItsLinkOnceAtATimeAndNotForEver() throws {
+    let line = try Line()
+    defer { line.shards.stop() }
+    let first = try line.call(activation: 0, ",r=linktest")
+    try Self.send(0, first)
+    usleep(100_000)
+    var others: [SRTSocketBox] = []
+    for _ in 0..<3 { others.append(SRTSocketBox(try line.call(activation: 0, ",r=linktest"))) }
+    Self.wait("the others' end") { others.allSatisfy { !$0.socket.isConnected() } }
+    let isFirstConnected = first.isConnected()
+    #expect(isFirstConnected && Self.linkTests(line).isEmpty)
+    Self.wait("the refusal") { line.table.takeRefusals().contains { $0.code == "link-test-under-way" } }
+    line.ahead.add(ShardCore.linkTest_us)
+    Self.wait("the end of the test") { Self.linkTests(line).count == 1 }
+    Self.wait("the caller's end") { !first.isConnected() }
+    // The next one is let in.
+    let next = try line.call(activation: 0, ",r=linktest")
+    try Self.send(0, next)
+    usleep(200_000)
+    let isNextConnected = next.isConnected()
+    #expect(isNextConnected)
+    #expect(!line.events.contains { if case .incidentOpened = $0 { true } else { false } })
+  }
+
+  @Test func aLinkTestThatIsTooFastIsEndedAndCallingAgainGainsNothing() throws {
+    let line = try Line(reception: ReceptionSettings(maximumRate_kbps: 100))
+    defer { line.shards.stop() }
+    for round in 1...2 {
+      let socket = try line.call(activation: 0, ",r=linktest")
+      var count = 0
+      do { while count < 20_000 { try Self.send(count, socket); count += 1 } } catch {}
+      #expect(count < 20_000)
+      Self.wait("the end of the test") { Self.linkTests(line).count == round }
+    }
+    #expect(line.table.takeRefusals().contains { $0.code == "too-fast" && $0.proven && $0.count == 2 })
+    let packets = Self.linkTests(line).map(\.packets)
+    #expect(
+      packets[0] * Int64(Self.message_bytes) >= RateBound.minimumGrace_bytes && packets[1] < packets[0] / 2,
+      "\(packets)")
+  }
+
+  // A second connection of an incident says what the first did not.
+  @Test func aCameraThatComesBackIsToldOfWithWhatItSays() throws {
+    let line = try Line()
+    do {
+      let socket = try line.call()
+      try Self.send(0, socket)
+      Self.wait("the stream") { line.events.contains { if case .streamJoined = $0 { true } else { false } } }
+    }
+    Self.wait("its end") { line.events.contains { if case .streamLeft = $0 { true } else { false } } }
+    let again = try line.call(activation: 0, ",plastron_threat=persons,plastron_ref=INT-9")
+    try Self.send(1, again)
+    func said() -> [StreamClaims] {
+      line.events.compactMap { if case .streamJoined(_, _, _, _, _, let said) = $0 { said } else { nil } }
+    }
+    Self.wait("the second stream") { said().count == 2 }
+    #expect(said() == [StreamClaims(), StreamClaims(threat: .persons, reference: "INT-9")])
+    line.shards.stop()
+  }
+
+  @Test func aMailboxTakesSoManySocketsAndEveryCommand() throws {
+    try SRTLibrary.start()
+    let mailbox = ShardMailbox()
+    let attempt = PendingAttempt(identifier: try StreamIdentifier("#!::u=C"), peer: "p", network: "n")
+    func hand() -> Bool { mailbox.hand(over: AcceptedSocket(SRTSocket(adopting: -1)), attempt) }
+    for _ in 0..<ShardMailbox.maximumSockets { #expect(hand()) }
+    #expect(!hand() && !hand())
+    for _ in 0..<1000 { mailbox.post(.command(.allLiveEnds)) }
+    #expect(mailbox.take().count == ShardMailbox.maximumSockets + 1000)
+    #expect(hand() && mailbox.take().count == 1 && mailbox.take().isEmpty)
   }
 
   @Test func aSecondServerOnThePortIsRefused() throws {
@@ -192,4 +271,10 @@ struct ShardTests {
       _ = try other.shards.start([ListenAddress(host: "127.0.0.1", port: line.port)])
     }
   }
+}
+
+/// A socket in a list.
+private final class SRTSocketBox {
+  let socket: SRTSocket
+  init(_ socket: consuming SRTSocket) { self.socket = socket }
 }

@@ -4,17 +4,39 @@ internal import Synchronization
 
 /// Events that the keeper has not acknowledged yet, in order.
 ///
-/// Bounded: past ``capacity`` new *index* events are dropped and counted, as the files hold all they say;
-/// openings, closings and refusals are kept up to twice that.
+/// Bounded by kind, so that none takes another's room (``Rank``): what is over its bound is dropped and counted. Refused calls
+/// are not among them: they wait in the ``RefusalLedger``.
 package final class EventSpool: Sendable {
-  /// Hours of a fleet's events while the keeper is away.
-  package static let capacity = 200_000
+  /// What an event weighs when there is no room for all.
+  enum Rank: Int, CaseIterable, Sendable {
+    /// Rows of the index and figures of links: the files hold what the rows say, and the register reads it from them.
+    ///
+    /// A fleet of 2,000 that all send makes 200 rows a second and 12 more events: room for 15 minutes of it. 200 cameras have
+    /// two and a half hours.
+    case index
+    /// Connections and gaps, which the files hold too but the journal has from here: a camera on a bad link makes one every
+    /// few seconds at most, and one that calls again and again fills no other's room but this.
+    case stream
+    /// Incidents and parts: what the law asks to be told of. A camera opens two incidents while the keeper is away, and has
+    /// three parts a day of each; while the database is away, one incident in fifteen seconds.
+    case incident
+
+    var capacity: Int {
+      switch self {
+      case .index: 200_000
+      case .stream: 100_000
+      case .incident: 100_000
+      }
+    }
+  }
+
   static let batch = 256
 
   private struct State {
     var events: [NumberedEvent] = []
     var next: UInt64 = 1
-    var dropped = 0
+    var waiting = [Int](repeating: 0, count: Rank.allCases.count)
+    var dropped = [Int](repeating: 0, count: Rank.allCases.count)
   }
 
   private let state = Mutex(State())
@@ -27,12 +49,13 @@ package final class EventSpool: Sendable {
   }
 
   package func append(_ event: IngestEvent) {
+    let rank = event.rank
     state.withLock { state in
-      let limit = event.isIndexOnly ? Self.capacity : 2 * Self.capacity
-      guard state.events.count < limit else {
-        state.dropped += 1
+      guard state.waiting[rank.rawValue] < rank.capacity else {
+        state.dropped[rank.rawValue] += 1
         return
       }
+      state.waiting[rank.rawValue] += 1
       state.events.append(NumberedEvent(number: state.next, event: event))
       state.next += 1
     }
@@ -40,13 +63,17 @@ package final class EventSpool: Sendable {
   }
 
   /// Events waiting, and events dropped since the start.
-  package var figures: (waiting: Int, dropped: Int) { state.withLock { ($0.events.count, $0.dropped) } }
+  package var figures: (waiting: Int, dropped: Int) {
+    state.withLock { ($0.events.count, $0.dropped.reduce(0, +)) }
+  }
+
+  /// Of these, those of one rank.
+  func dropped(_ rank: Rank) -> Int { state.withLock { $0.dropped[rank.rawValue] } }
 
   /// The oldest events after a number.
   func head(_ count: Int = EventSpool.batch, after number: UInt64 = 0) -> [NumberedEvent] {
     state.withLock { state in
       guard let first = state.events.first, number >= first.number else { return Array(state.events.prefix(count)) }
-      // Numbers go up, with holes where something was dropped.
       let start = state.events.firstIndex { $0.number > number } ?? state.events.endIndex
       return Array(state.events[start...].prefix(count))
     }
@@ -55,16 +82,18 @@ package final class EventSpool: Sendable {
   func acknowledge(upTo number: UInt64) {
     state.withLock { state in
       let count = state.events.prefix { $0.number <= number }.count
+      for event in state.events[..<count] { state.waiting[event.event.rank.rawValue] -= 1 }
       state.events.removeFirst(count)
     }
   }
 }
 
 extension IngestEvent {
-  fileprivate var isIndexOnly: Bool {
+  var rank: EventSpool.Rank {
     switch self {
-    case .segment, .chainHeads, .linkHealth: true
-    default: false
+    case .segment, .chainHeads, .linkHealth, .streaming: .index
+    case .streamJoined, .streamLeft, .gap, .linkTested: .stream
+    case .incidentOpened, .partOpened, .partClosed, .incidentClosed: .incident
     }
   }
 }

@@ -10,6 +10,9 @@ package typealias KeeperClient = SeamClient<IngestCall, IngestReply, IngestDirec
 struct KeeperLink: Sendable {
   /// A new try after the other side went away.
   static let retry: Duration = .milliseconds(300)
+  /// Between two looks for refused calls, and lines told at once.
+  static let refusalLook: Duration = .milliseconds(250)
+  static let refusalsAtOnce = 64
 
   let client: KeeperClient
   let table: AdmissionTable
@@ -25,6 +28,7 @@ struct KeeperLink: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await followDirectives() }
       group.addTask { await sendEvents() }
+      group.addTask { await sendRefusals() }
       group.addTask { await sendStatus() }
     }
   }
@@ -65,9 +69,35 @@ struct KeeperLink: Sendable {
     }
   }
 
+  /// Refused calls have a line of their own, so that no storm of them holds an incident's news up. While one batch waits
+  /// for the keeper or its database the others gather in the ledger.
+  private func sendRefusals() async {
+    var number: UInt64 = 0
+    while !Task.isCancelled {
+      let batch = table.takeRefusals(limit: Self.refusalsAtOnce)
+      guard !batch.isEmpty else {
+        try? await Task.sleep(for: Self.refusalLook)
+        continue
+      }
+      number += 1
+      while !Task.isCancelled {
+        do throws(Problem) {
+          _ = try await client.call(.refusals(boot: boot, number: number, batch))
+          break
+        } catch {
+          guard error.status == 503 else {
+            logger.error("refused calls cannot be told", metadata: ["lines": "\(batch.count)", "problem": "\(error)"])
+            break
+          }
+          try? await Task.sleep(for: Self.retry)
+        }
+      }
+    }
+  }
+
   private func sendEvents() async {
     var size = EventSpool.batch
-    var reported = 0
+    var reported = [Int](repeating: 0, count: EventSpool.Rank.allCases.count)
     var noted: UInt64 = 0
     while !Task.isCancelled {
       // What is new first: it takes effect though the register may wait for its database. Then the oldest again.
@@ -90,11 +120,14 @@ struct KeeperLink: Sendable {
         }
         if isAway, !isNew { try? await Task.sleep(for: Self.retry) }
         size = EventSpool.batch
-        let dropped = spool.figures.dropped
-        if dropped > reported {
-          logger.error(
-            "index rows were dropped while the keeper was away", metadata: ["count": "\(dropped - reported)"])
-          reported = dropped
+        for rank in EventSpool.Rank.allCases {
+          let dropped = spool.dropped(rank) - reported[rank.rawValue]
+          guard dropped > 0 else { continue }
+          reported[rank.rawValue] += dropped
+          // What was dropped of the index is read from the files; the rest is in them, and never in the journal.
+          logger.log(
+            level: rank == .index ? .error : .critical, "events were dropped while the keeper was away",
+            metadata: ["kind": "\(rank)", "count": "\(dropped)"])
         }
       } catch {
         if error.status == 503 {

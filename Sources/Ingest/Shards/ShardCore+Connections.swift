@@ -15,8 +15,10 @@ extension ShardCore {
     let owner = Shard.owner(of: attempt.identifier.camera, among: mailboxes.count)
     if owner == number {
       admit(socket, attempt)
-    } else {
-      mailboxes[owner].post(.accepted(socket, attempt))
+    } else if !mailboxes[owner].hand(over: socket, attempt),
+      let admission = common.table.admission(of: attempt.identifier.camera)
+    {
+      refuse(attempt, admission, "busy", "Appel refusé : le serveur est débordé. La caméra rappelle et passe.")
     }
   }
 
@@ -25,10 +27,7 @@ extension ShardCore {
     let camera = attempt.identifier.camera
     guard let admission = common.table.admission(of: camera) else { return }
     if attempt.identifier.isLinkTest, admission.enabled {
-      add(
-        Connection(
-          socket, CameraState(machine: IncidentMachine()), camera, peer: attempt.peer, at: now, isLinkTest: true,
-          epoch: 0, reception: admission.reception, wall: common.clocks.wall()))
+      test(socket, attempt, admission, at: now)
       return
     }
     if case .refused(let refusal) = admission.opening(attempt.identifier.context, at: common.clocks.wall()) {
@@ -73,6 +72,31 @@ extension ShardCore {
     }
   }
 
+  /// Measures a link for ``linkTest_us`` at the most: one test of a camera at a time, under its bound like a recording.
+  private func test(
+    _ socket: AcceptedSocket, _ attempt: PendingAttempt, _ admission: CameraAdmission, at now: MonotonicTime
+  ) {
+    let camera = admission.camera
+    let state = linkTests[camera] ?? CameraState(machine: IncidentMachine())
+    linkTests[camera] = state
+    if let other = state.connection {
+      guard other.ended || other.endedSince != nil || !other.accepted.socket.isConnected() else {
+        refuse(
+          attempt, admission, "link-test-under-way",
+          "Essai de liaison refusé : un autre de cette caméra est en cours, de \(Self.linkTest_us / 1_000_000) s au plus."
+        )
+        return
+      }
+      end(other, at: now)
+    }
+    let connection = Connection(
+      socket, state, camera, peer: attempt.peer, at: now, isLinkTest: true, epoch: 0, reception: admission.reception,
+      wall: common.clocks.wall())
+    state.connection = connection
+    state.limit(to: admission.reception.maximumRate_kbps, at: now)
+    add(connection)
+  }
+
   private func join(
     _ state: CameraState, _ socket: AcceptedSocket, _ attempt: PendingAttempt, _ reception: ReceptionSettings,
     at now: MonotonicTime
@@ -99,7 +123,8 @@ extension ShardCore {
     common.streaming.joined(recording.recording)
     common.spool.append(
       .streamJoined(
-        recording.incident, recording.recording, epoch: Int64(epoch), at: wall, peer: attempt.peer))
+        recording.incident, recording.recording, epoch: Int64(epoch), at: wall, peer: attempt.peer,
+        said: StreamClaims(threat: attempt.identifier.threat, reference: attempt.identifier.reference)))
     add(connection)
   }
 
@@ -112,26 +137,25 @@ extension ShardCore {
     _ attempt: PendingAttempt, _ admission: CameraAdmission, _ code: String, _ reason: String,
     _ article: String? = nil
   ) {
-    common.spool.append(
-      .refused(
-        RefusalEntry(
-          at: common.clocks.wall(), camera: admission.camera.rawValue, service: admission.service,
-          peer: attempt.peer, code: code, sentence: reason, article: article, proven: true)))
+    common.table.note(
+      RefusalEntry(
+        at: common.clocks.wall(), camera: admission.camera.rawValue, service: admission.service,
+        peer: attempt.peer, code: code, sentence: reason, article: article, proven: true))
   }
 
   /// A camera that sends more than it may, for longer than the grace: its connection ends, the incident goes on.
   func tooFast(_ connection: Connection, at now: MonotonicTime) {
     connection.ended = true
     connection.endCause = .tooFast
-    guard let recording = connection.state.recording else { return }
-    common.spool.append(
-      .refused(
-        RefusalEntry(
-          at: common.clocks.wall(), camera: connection.camera.rawValue, service: recording.service,
-          peer: connection.peer, code: "too-fast",
-          sentence:
-            "Connexion terminée : la caméra envoie plus vite que son débit maximal, depuis plus de \(RateBound.grace_s) s. Réduisez le débit de son encodeur, ou relevez sa limite (plastron admin reception --rate).",
-          proven: true)))
+    let service = connection.state.recording?.service ?? common.table.admission(of: connection.camera)?.service
+    guard connection.isLinkTest || connection.state.recording != nil else { return }
+    common.table.note(
+      RefusalEntry(
+        at: common.clocks.wall(), camera: connection.camera.rawValue, service: service,
+        peer: connection.peer, code: "too-fast",
+        sentence:
+          "Connexion terminée : la caméra envoie plus vite que son débit maximal, depuis plus de \(RateBound.grace_s) s. Réduisez le débit de son encodeur, ou relevez sa limite (plastron admin reception --rate).",
+        proven: true))
   }
 
   /// A connection is over: what it delivered is handed over, then the incident is told.
@@ -139,6 +163,7 @@ extension ShardCore {
     guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
     connections.remove(at: place)
     guard !connection.isLinkTest else {
+      connection.state.connection = nil
       sayClosed(connection, "link-test")
       tellLinkTest(connection, at: now)
       return

@@ -127,12 +127,10 @@ extension ShardCore {
     if let connection = state.connection {
       end(connection, at: now)
       // SRT tells a sender nothing: the reason stands here, and in the device API's state.
-      common.spool.append(
-        .refused(
-          RefusalEntry(
-            at: common.clocks.wall(), camera: camera.rawValue, service: recording.service, peer: connection.peer,
-            code: RefusalEntry.streamEnded, sentence: "Connexion terminée : incident \(cause.sentence).", proven: true))
-      )
+      common.table.note(
+        RefusalEntry(
+          at: common.clocks.wall(), camera: camera.rawValue, service: recording.service, peer: connection.peer,
+          code: RefusalEntry.streamEnded, sentence: "Connexion terminée : incident \(cause.sentence).", proven: true))
     }
     setLive(state, recording, false)
     guard recording.machine.closed() else { return }

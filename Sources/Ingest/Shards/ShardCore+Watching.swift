@@ -14,7 +14,6 @@ extension ShardCore {
   private static let queueless_us: Int64 = 2_000_000
 
   func slowTurn(now: MonotonicTime, wall: UTCTime) {
-    if number == 0 { for refusal in common.table.drainRefusals() { common.spool.append(.refused(refusal)) } }
     ended.removeAll { now.since($0.at) >= Self.remembered_us }
     watchConnections(now: now)
     for (camera, state) in cameras {

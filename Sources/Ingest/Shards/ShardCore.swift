@@ -24,6 +24,8 @@ final class ShardCore {
   let common: ShardCommon
   var connections: [Connection] = []
   var cameras: [CameraID: CameraState] = [:]
+  /// Cameras that tested their link since the start, with what they have left of their bound.
+  var linkTests: [CameraID: CameraState] = [:]
   /// Recordings that were closed lately: a disk may yet fail to take their end.
   var ended: [(recording: OpenRecording, closing: IncidentClosed, at: MonotonicTime)] = []
   /// Whether the writer's line has room in this turn, and since when: while it has none nothing is read, and

@@ -236,6 +236,9 @@ extension Keeper {
       guard let recording = text("recording"), let offset_ms = facts["clock_offset_ms"]?.integer else { return true }
       try await store.setClock(
         of: RecordingID(recording), offset_ms: offset_ms, isOff: facts["clock_off"] == .bool(true))
+    case "stream.joined":
+      guard let recording = text("recording"), let reference = text("reference") else { return true }
+      try await store.setReference(of: RecordingID(recording), reference)
     case "account.enabled", "account.disabled":
       guard let account = text("account") else { return false }
       try await store.disableAccount(AccountID(account), at: entry.act == "account.disabled" ? at : nil)

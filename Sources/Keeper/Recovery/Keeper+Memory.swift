@@ -44,8 +44,9 @@ extension Keeper {
       cameras: cameras.values.sorted { $0.id.rawValue < $1.id.rawValue },
       incidents: active.values.map { incident in
         KeeperMemory.Incident(
-          entry: incident.entry, agent: incident.agent, threat: incident.threat, closing: incident.closing?.cause,
-          closedBy: incident.closing?.by, attached: incident.attached, confirmedUntil: incident.confirmedUntil,
+          entry: incident.entry, agent: incident.agent, threat: incident.threat, wasThreatened: incident.wasThreatened,
+          closing: incident.closing?.cause, closedBy: incident.closing?.by, attached: incident.attached,
+          confirmedUntil: incident.confirmedUntil,
           lastPart: incident.lastPart)
       }.sorted { $0.entry.id.rawValue < $1.entry.id.rawValue },
       sessions: knownSessions.map { hash, session in
@@ -69,7 +70,7 @@ extension Keeper {
     for camera in memory.cameras { cameras[camera.id] = camera }
     for known in memory.incidents {
       let incident = ActiveIncident(
-        entry: known.entry, agent: known.agent, threat: known.threat,
+        entry: known.entry, agent: known.agent, threat: known.threat, wasThreatened: known.wasThreatened ?? false,
         closing: known.closing.map { ($0, known.closedBy ?? "keeper") }, confirmedUntil: known.confirmedUntil)
       incident.attached = known.attached
       incident.lastPart = known.lastPart

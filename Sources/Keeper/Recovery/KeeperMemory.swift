@@ -7,6 +7,8 @@ struct KeeperMemory: Equatable, Sendable, Codable {
     var entry: IncidentEntry
     var agent: AgentEntry?
     var threat: ThreatEntry?
+    /// Nil in a memory that an older version wrote: no.
+    var wasThreatened: Bool?
     var closing: ClosingCause?
     var closedBy: String?
     var attached: [AgentID: UTCTime]

@@ -26,7 +26,7 @@ extension Register {
   ///
   /// The journal comes first: what it says was ended or asked to close is so, even where the row was not written.
   package func activeIncidents() async throws -> [(
-    IncidentEntry, ThreatEntry?, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
   )] {
     try await pool.run { connection in
       try connection.query(
@@ -35,7 +35,8 @@ extension Register {
           us(i.opened_at) AS opened_us, us(i.confirmed_until) AS confirmed_us,
           coalesce(i.closing_cause, q.entry->'facts'->>'cause') AS closing_cause,
           coalesce(i.closed_by, q.author) AS closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
-          us(t.opened_at) AS threat_us
+          us(t.opened_at) AS threat_us,
+          EXISTS (SELECT 1 FROM threat_declaration w WHERE w.incident_id = i.id) AS was_threatened
         FROM incident i JOIN recording r ON r.incident_id = i.id
         LEFT JOIN threat_declaration t ON t.incident_id = i.id AND t.closed_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.act = 'threat.ended' AND j.entry->'facts'->>'threat' = t.id::text)
@@ -59,10 +60,20 @@ extension Register {
             ground: ground, reason: row.optionalText("reason"), openedAt: try row.time("threat_us"))
         }
         return (
-          incident, threat, closing: row.optionalText("closing_cause").flatMap(ClosingCause.init),
+          incident, threat, wasThreatened: try row.bool("was_threatened"),
+          closing: row.optionalText("closing_cause").flatMap(ClosingCause.init),
           by: row.optionalText("closed_by"), confirmedUntil: row.optionalTime("confirmed_us")
         )
       }
+    }
+  }
+
+  /// The intervention of an incident that began without one; a no-op where it has one, or is erased.
+  package func setReference(of recording: RecordingID, _ reference: String) async throws {
+    try await pool.run { connection in
+      try connection.query(
+        "UPDATE incident SET reference = $2 WHERE reference IS NULL AND opened_at IS NOT NULL AND id = (SELECT incident_id FROM recording WHERE id = $1)",
+        [.text(recording.rawValue), .text(reference)])
     }
   }
 
