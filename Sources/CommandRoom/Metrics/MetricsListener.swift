@@ -104,7 +104,9 @@ struct MetricsListener: Sendable {
     gauge("plastron_recordings_failing", "Recordings whose file takes nothing now; must be 0.", ingest.failing.count)
     gauge("plastron_events_waiting", "What the ingest has to tell the keeper.", ingest.waiting)
     counter(
-      "plastron_index_rows_dropped_total", "Index rows dropped in a long absence of the keeper.", UInt64(ingest.dropped)
+      "plastron_index_rows_dropped_total",
+      "Events dropped in a long absence of the keeper, index rows first: completed from the files.",
+      UInt64(ingest.dropped)
     )
     func volumes(_ name: String, _ help: String, _ value: (IngestStatus.Volume) -> Double) {
       out.add(

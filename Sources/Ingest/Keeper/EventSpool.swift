@@ -11,11 +11,11 @@ package final class EventSpool: Sendable {
   enum Rank: Int, CaseIterable, Sendable {
     /// Rows of the index and figures of links: the files hold what the rows say, and the register reads it from them.
     ///
-    /// A fleet of 2,000 that all send makes 200 rows a second and 12 more events: room for 15 minutes of it. 200 cameras have
-    /// two and a half hours.
+    /// A fleet of 2,000 that all send makes 200 rows a second, and its links some eight reports: room for 16 minutes. 200
+    /// cameras have two hours.
     case index
-    /// Connections and gaps, which the files hold too but the journal has from here: a camera on a bad link makes one every
-    /// few seconds at most, and one that calls again and again fills no other's room but this.
+    /// Connections and gaps, which the files hold too but the journal has from here: fifty for each of 2,000 cameras. One that
+    /// calls again and again takes no room but this.
     case stream
     /// Incidents and parts: what the law asks to be told of. A camera opens two incidents while the keeper is away, and has
     /// three parts a day of each; while the database is away, one incident in fifteen seconds.
