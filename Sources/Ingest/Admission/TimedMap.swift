@@ -45,8 +45,9 @@ struct TimedMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   /// Changes a value in place; its time goes on. A no-op where there is none.
   mutating func change(_ key: Key, _ change: (inout Value) -> Void) {
-    guard entries[key] != nil else { return }
-    change(&entries[key]!.value)
+    guard var entry = entries[key] else { return }
+    change(&entry.value)
+    entries[key] = entry
   }
 
   mutating func remove(_ key: Key) -> Value? { entries.removeValue(forKey: key)?.value }

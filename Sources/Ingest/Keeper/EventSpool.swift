@@ -14,6 +14,9 @@ package final class EventSpool: Sendable {
     /// A fleet of 2,000 that all send makes 200 rows a second, and its links some eight reports: room for 16 minutes. 200
     /// cameras have two hours.
     case index
+    /// Chain heads of all open recordings, each minute, for the journal: the keeper takes them while its database is away.
+    /// Ten of them a minute for 2,000 cameras, of some 20 KiB: ten hours.
+    case heads
     /// Connections and gaps, which the files hold too but the journal has from here: fifty for each of 2,000 cameras. One that
     /// calls again and again takes no room but this.
     case stream
@@ -24,6 +27,7 @@ package final class EventSpool: Sendable {
     var capacity: Int {
       switch self {
       case .index: 200_000
+      case .heads: 6_000
       case .stream: 100_000
       case .incident: 100_000
       }
@@ -91,8 +95,9 @@ package final class EventSpool: Sendable {
 extension IngestEvent {
   var rank: EventSpool.Rank {
     switch self {
-    case .segment, .chainHeads, .linkHealth, .streaming: .index
-    case .streamJoined, .streamLeft, .gap, .linkTested: .stream
+    case .segment, .linkHealth: .index
+    case .chainHeads: .heads
+    case .streaming, .streamJoined, .streamLeft, .gap, .linkTested: .stream
     case .incidentOpened, .partOpened, .partClosed, .incidentClosed: .incident
     }
   }
