@@ -7,8 +7,9 @@ internal import Seams
 /// Has closed recordings decoded in a sandboxed child, and tells the keeper what came of it.
 ///
 /// This process never decodes: it cuts key pictures out of the transport stream and writes them into the
-/// child's pipe. A child that hangs, dies or lies costs its own verdict and nothing else.
-// P9.
+/// child's pipe. A child that hangs, dies or lies costs its own verdict and nothing else. What the stream's beginning says
+/// of the camera's clock is told with the verdict.
+// P9, MET-3.
 struct DecodeChecker: Sendable {
   /// Between looks for a recording to check.
   static let pause: Duration = .seconds(2)
@@ -31,8 +32,14 @@ struct DecodeChecker: Sendable {
     while !Task.isCancelled {
       do throws(Problem) {
         if case .read(let grant?) = try await keeper.call(.nextDecodeCheck) {
-          let (verdict, detail) = await check(grant)
-          _ = try await keeper.call(.decodeChecked(grant.recording, verdict: verdict, detail: detail))
+          var pictures = KeyPictures()
+          let (verdict, detail) = await check(grant, &pictures)
+          _ = try await keeper.call(
+            .decodeChecked(
+              grant.recording, verdict: verdict, detail: detail,
+              clock: pictures.clock.map {
+                ClockReading(source: $0.isMetadata ? .klv : .picture, offset_ms: $0.offset_ms)
+              }))
           continue
         }
       } catch {
@@ -42,12 +49,11 @@ struct DecodeChecker: Sendable {
     }
   }
 
-  private func check(_ grant: ReadGrant) async -> (verdict: String, detail: String) {
+  private func check(_ grant: ReadGrant, _ pictures: inout KeyPictures) async -> (verdict: String, detail: String) {
     var offsets: [Double] = []
     do {
       let child = try SandboxedChild(program: program, deadline_s: Self.deadline_s)
       defer { child.end() }
-      var pictures = KeyPictures()
       var truncated = false
       func give(_ found: [KeyPicture]) throws {
         for picture in found {

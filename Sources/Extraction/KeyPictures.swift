@@ -13,19 +13,40 @@ package struct KeyPicture: Equatable, Sendable {
   package var bytes: [UInt8]
 }
 
-/// Finds the key pictures of a transport stream, for the decode check.
+/// How far a camera's clock was off by what its stream says.
+package struct StreamClock: Equatable, Sendable {
+  /// By metadata beside the pictures; else by a time stamp in them.
+  package var isMetadata: Bool
+  /// The camera's time less the arrival: negative where it is behind, its way included.
+  package var offset_ms: Int64
+}
+
+/// Finds the key pictures of a transport stream, for the decode check, and what its beginning says of the camera's clock.
 package struct KeyPictures: Sendable {
   private var demuxer = Demuxer()
   private var configuration: TrackConfiguration?
   private var pid: UInt16?
   private var first: MediaTime90k?
+  private var readings = ClockReadings()
 
   package init() {}
 
-  package mutating func push(_ bytes: [UInt8]) -> [KeyPicture] { find(demuxer.push(bytes)) }
+  /// The camera's clock as the stream's beginning shows it; nil where it says nothing of the time.
+  // MET-3.
+  package var clock: StreamClock? {
+    readings.best.map { StreamClock(isMetadata: $0.source == .metadata, offset_ms: $0.offset_us / 1000) }
+  }
+
+  package mutating func push(_ piece: MasterPiece) -> [KeyPicture] {
+    guard readings.looks(at: piece.firstArrival_us) else { return find(demuxer.push(piece.bytes)) }
+    var found: [KeyPicture] = []
+    for slice in piece.slices { found += find(demuxer.push(slice.bytes), arrival_us: slice.arrival_us) }
+    return found
+  }
+
   package mutating func finish() -> [KeyPicture] { find(demuxer.finish()) }
 
-  private mutating func find(_ events: [DemuxerEvent]) -> [KeyPicture] {
+  private mutating func find(_ events: [DemuxerEvent], arrival_us: Int64? = nil) -> [KeyPicture] {
     var found: [KeyPicture] = []
     for event in events {
       switch event {
@@ -35,6 +56,8 @@ package struct KeyPictures: Sendable {
       case .accessUnit(let unit) where unit.pid == pid && unit.isRandomAccess:
         if first == nil { first = unit.presentation }
         if let picture = picture(unit) { found.append(picture) }
+      case .cameraTime(let time):
+        if let arrival_us { readings.take(time, arrival_us: arrival_us) }
       default: break
       }
     }

@@ -41,7 +41,7 @@ package struct MasterReader: Sendable {
   }
 
   /// Gives every chunk that is as it was written.
-  package func read(_ body: ([UInt8]) async throws -> Void) async throws {
+  package func read(_ body: (MasterPiece) async throws -> Void) async throws {
     for (part, survey) in parts {
       let file = ChunkFile(part.source)
       for place in survey.places {
@@ -49,7 +49,9 @@ package struct MasterReader: Sendable {
           let sealed = try file.sealed(place.header, at: place.offset)
           return try place.header.open(sealed, key: part.key, fileOffset: place.offset)
         }
-        try await body(piece)
+        try await body(
+          MasterPiece(
+            bytes: piece, firstArrival_us: place.header.firstArrival_us, lastArrival_us: place.header.lastArrival_us))
       }
     }
   }

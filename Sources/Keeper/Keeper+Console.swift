@@ -77,8 +77,8 @@ extension Keeper {
     case .nextFootageCheck(let onDisksOnly):
       return .footageToCheck(try await nextFootageCheck(onDisksOnly: onDisksOnly))
     case .footageChecked(let part, let finding): return try await footageChecked(part, finding)
-    case .decodeChecked(let recording, let verdict, let detail):
-      return try await decodeChecked(recording, verdict, detail)
+    case .decodeChecked(let recording, let verdict, let detail, let clock):
+      return try await decodeChecked(recording, verdict, detail, clock)
     }
   }
 }

@@ -101,12 +101,26 @@ extension Keeper {
     try await scribe.write(
       .statement, "decode-check", author: "console", service: parts.first?.0.service,
       ["recording": .string(recording.rawValue)])
+    // The oldest is given out until it is answered: a few consoles have a few.
+    if checksGiven.count >= Self.maximumChecksGiven { checksGiven.removeAll() }
+    checksGiven.insert(recording)
     return .read(grant)
   }
 
-  func decodeChecked(_ recording: RecordingID, _ verdict: String, _ detail: String) async throws -> ConsoleReply {
+  private static let maximumChecksGiven = 64
+
+  /// What came of a check that was given out; the recording is given out again where it is not taken.
+  func decodeChecked(
+    _ recording: RecordingID, _ verdict: String, _ detail: String, _ clock: ClockReading?
+  ) async throws -> ConsoleReply {
+    guard checksGiven.remove(recording) != nil else {
+      throw Problem(
+        409, "not-given", "Contrôle non demandé (Check not asked for)",
+        "Ce contrôle n'a pas été confié. (This check was not given out.)")
+    }
     let known = try await known(recording)
     try allowDecodeCheck(known)
+    if let clock { try await observed(clock, in: recording, known) }
     try await scribe.write(
       .statement, "decode-check.verdict", author: "console", service: known.service,
       ["recording": .string(recording.rawValue), "verdict": .string(verdict)])

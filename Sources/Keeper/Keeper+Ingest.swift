@@ -204,7 +204,7 @@ extension Keeper {
     case .incidentOpened(let entry, _, _):
       try await store.open(entry)
       if let clock = active[entry.id]?.clock {
-        try await store.setClock(of: entry.recording, offset_ms: clock.offset_ms, isOff: clock.isOff)
+        try await store.setClocks([entry.recording: clock])
       }
     case .partOpened(let part):
       // The regime of now, read after the wait: a change meanwhile shortens this one too.
@@ -342,7 +342,7 @@ extension Keeper {
     let threat = ThreatEntry(
       id: ThreatID(newID()), incident: incident, origin: origin, author: author, ground: ground, reason: reason,
       openedAt: clock())
-    try await scribe.write(
+    let position = try await scribe.write(
       .modification, "threat.declared", author: author, service: known.entry.service,
       facts.merging([
         "incident": .string(incident.rawValue), "threat": .string(threat.id.rawValue),
@@ -350,11 +350,13 @@ extension Keeper {
         "reason": reason.map(CanonicalJSON.string) ?? .null,
       ]) { $1 })
     known.wasThreatened = true
+    // It is in force from here on, whatever becomes of its row.
+    if active[incident]?.live.threatDeclared(threat) == .begin {
+      publishLive(incident)
+      publishWall()
+    }
     let store = self.store
-    try await follow("threat declared") { try await store.insert(threat) }
-    guard active[incident]?.live.threatDeclared(threat) == .begin else { return }
-    publishLive(incident)
-    publishWall()
+    await follow("threat declared", position) { try await store.insert(threat) }
   }
 
   /// - Parameter number: of the event; nil where the keeper itself finds the incident over.

@@ -85,7 +85,7 @@ extension Keeper {
     guard let incident = active[id] else { throw Problem.notFound("L'incident") }
     let basis = try await allow(person, .endThreat, try object(incident), ["incident": .string(id.rawValue)])
     guard let threat = incident.threat else { throw Problem.notFound("La déclaration de menace") }
-    try await scribe.write(
+    let position = try await scribe.write(
       .modification, "threat.ended", author: person.account.name, service: incident.entry.service,
       facts(of: person, basis).merging([
         "incident": .string(id.rawValue), "threat": .string(threat.id.rawValue),
@@ -97,7 +97,7 @@ extension Keeper {
     }
     publishWall()
     let (store, now) = (self.store, clock())
-    try await follow("threat ended") { try await store.closeThreat(threat.id, at: now) }
+    await follow("threat ended", position) { try await store.closeThreat(threat.id, at: now) }
     return .done
   }
 
@@ -118,7 +118,7 @@ extension Keeper {
       tellIngest(.closeIncident(id, cause: closing.cause, by: closing.by))
       return
     }
-    try await scribe.write(
+    let position = try await scribe.write(
       .modification, "incident.close-requested", author: author, service: incident.entry.service,
       facts.merging(["incident": .string(id.rawValue), "cause": .string(cause.rawValue)]) { $1 })
     active[id]?.close(cause, by: author)
@@ -127,7 +127,7 @@ extension Keeper {
     await leaveAll(incident.entry.recording, cause: "incident-closed")
     publishWall()
     let store = self.store
-    try await follow("close requested") { try await store.requestClose(id, cause: cause, by: author) }
+    await follow("close requested", position) { try await store.requestClose(id, cause: cause, by: author) }
   }
 
   /// Until when a viewing may last: the accreditation, and where it rests on an attachment, that too.

@@ -60,7 +60,7 @@ package actor Keeper {
     var attached: [AgentID: UTCTime] = [:]
     /// Open past the bound, it was confirmed to go on until then (REC-4).
     var confirmedUntil: UTCTime?
-    /// What its camera told of its clock, at its start or since (MET-3); nil: unknown.
+    /// What is known of its camera's clock, from its start or since (MET-3); nil: unknown.
     var clock: RecordingClock?
     /// Number of its recording's newest part.
     var lastPart = 1
@@ -149,6 +149,12 @@ package actor Keeper {
   /// Events up to this one were journalled and are in memory, whether or not they are in the register.
   var ingestNoted: UInt64 = 0
   var pendingWrites: [PendingWrite] = []
+  /// The first and the last entry of the journal whose change of the register found no room in `pendingWrites`.
+  var unfollowed: ClosedRange<UInt64>?
+  /// Cameras' clocks: what was told, and what of it is not in the register yet.
+  var clocks = ClockState()
+  /// Recordings that the console has to check.
+  var checksGiven: Set<RecordingID> = []
   var isDraining = false
   var knownSessions: [[UInt8]: KnownSession] = [:]
   /// Whether the database did not answer when it was last asked.
@@ -218,11 +224,11 @@ package actor Keeper {
   /// - Parameter indexed: entries of the journal that the database had; it is brought forward from there first.
   package func load(indexed: UInt64? = nil) async throws {
     for service in try await store.services() { services[service.id] = service }
-    for camera in try await store.cameras() { cameras[camera.id] = camera }
+    take(try await store.cameras())
     if let indexed, indexed > 0 {
       try await bringForward(from: indexed)
       active.removeAll()
-      for camera in try await store.cameras() { cameras[camera.id] = camera }
+      take(try await store.cameras())
     }
     for incident in try await activeInStore() { active[incident.entry.id] = incident }
     try await loadSweeper()
@@ -237,10 +243,12 @@ package actor Keeper {
   /// The incidents that the register has as active.
   func activeInStore() async throws -> [ActiveIncident] {
     var found: [IncidentID: ActiveIncident] = [:]
-    for (entry, threat, wasThreatened, closing, by, confirmedUntil) in try await store.activeIncidents() {
-      found[entry.id] = ActiveIncident(
+    for (entry, threat, wasThreatened, closing, by, confirmedUntil, clock) in try await store.activeIncidents() {
+      let incident = ActiveIncident(
         entry: entry, agent: try await store.agent(entry.agent), threat: threat, wasThreatened: wasThreatened,
         closing: closing.map { ($0, by ?? "keeper") }, confirmedUntil: confirmedUntil)
+      incident.clock = clock
+      found[entry.id] = incident
     }
     for (part, incident, _) in try await store.openParts() {
       found[incident]?.lastPart = max(found[incident]?.lastPart ?? 1, part.number)

@@ -47,8 +47,9 @@ package protocol KeeperStore: Sendable {
   func returnCamera(_ id: CameraID, at time: UTCTime) async throws
   func setReception(of camera: CameraID, _ delivery: Delivery, maximumRate_kbps: Int) async throws
   func setRelayBudget(of service: ServiceID, _ budget_ms: Int) async throws
-  func setClock(of camera: CameraID, _ clock: CameraClock) async throws
-  func setClock(of recording: RecordingID, offset_ms: Int64, isOff: Bool) async throws
+  func setClocks(_ clocks: [CameraID: CameraClock]) async throws
+  /// Adds to what stands beside recordings: an offset that is there stays.
+  func setClocks(_ clocks: [RecordingID: RecordingClock]) async throws
   func insert(_ minutes: [LinkMinute]) async throws
   func linkMinutes(
     of camera: CameraID, days: ClosedRange<LocalDate>, from: UTCTime, to: UTCTime, limit: Int
@@ -59,7 +60,8 @@ package protocol KeeperStore: Sendable {
 
   func open(_ incident: IncidentEntry) async throws
   func activeIncidents() async throws -> [(
-    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?,
+    clock: RecordingClock?
   )]
   func setReference(of recording: RecordingID, _ reference: String) async throws
   func requestClose(_ incident: IncidentID, cause: ClosingCause, by author: String) async throws

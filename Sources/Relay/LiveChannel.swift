@@ -63,8 +63,8 @@ package final class LiveChannel: Sendable {
   /// Fragments not sent to viewers who were too slow.
   package var skippedFragments: Int { state.withLock { $0.skipped } }
   package var damage: [String: Int] { state.withLock { $0.pipeline.damage } }
-  /// How far the camera's clock is from the server's, if the camera tells it.
-  package var clock: CameraClock? { state.withLock { $0.pipeline.clock } }
+  /// How far the camera's clock is ahead of the server's, if the camera tells it.
+  package var clockOffset_ms: Int64? { state.withLock { $0.pipeline.clockOffset_ms } }
 
   /// Damage since the last summary, at most once a second; `now_ms` on a clock that does not go back.
   package func damageSummary(now_ms: Int64) -> [String: Int]? {

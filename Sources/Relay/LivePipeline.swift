@@ -1,5 +1,5 @@
 package import FragmentedMP4
-package import TransportStream
+internal import TransportStream
 
 /// From ordered transport stream bytes to fragments, for one live camera. Pure.
 ///
@@ -24,13 +24,16 @@ package struct LivePipeline: Sendable {
   private var leftOutSince: MediaTime90k?
   /// The last reading of the camera's clock; nil while it has not told it.
   // MET-3: the camera's clock comes from KLV or the pictures, and is only reported, never used.
-  package private(set) var clock: CameraClock?
+  private var clock: ObservedClock?
 
   /// - Parameter keepsSound: the regime's switch; otherwise sound is dropped here, before any relay memory (LIVE-8).
   package init(keepsSound: Bool) { muxer = FragmentMuxer(cut: .everyPicture, keepsSound: keepsSound) }
 
   /// Damage seen, by name.
   package var damage: [String: Int] { tally.total }
+
+  /// How far the camera's clock was ahead when it was last read, its way included; nil while it has not told it.
+  package var clockOffset_ms: Int64? { clock.map { $0.offset_us / 1000 } }
 
   /// What the tile is to say now.
   package var state: LiveState {
@@ -44,7 +47,7 @@ package struct LivePipeline: Sendable {
       switch event {
       case .damage(let found): took(found)
       case .cameraTime(let time):
-        if let arrival_us { clock = CameraClock(source: time.source, offset_us: arrival_us &- time.microseconds) }
+        if let arrival_us { clock = ObservedClock(time, arrival_us: arrival_us) ?? clock }
       case .metadata: break
       case .configured(let pid, let configuration):
         if configuration.isVideo { picturePID = pid }
@@ -93,11 +96,4 @@ package struct LivePipeline: Sendable {
 
   /// Damage since the last summary, at most once a second.
   package mutating func damageSummary(now_ms: Int64) -> [String: Int]? { tally.summary(now_ms: now_ms) }
-}
-
-/// How far a camera's clock is from the server's.
-package struct CameraClock: Equatable, Sendable {
-  package var source: CameraTime.Source
-  /// Arrival less the camera's time: positive where its clock is late; the way through encoder and link included.
-  package var offset_us: Int64
 }

@@ -312,7 +312,8 @@ package enum ConsoleCall: Sendable, Codable {
   case figures
   /// For a collector that asks for each camera.
   case cameraFigures
-  case decodeChecked(RecordingID, verdict: String, detail: String)
+  /// - clock: how far the camera's clock was off as its stream says, the way it took included; nil where it says nothing.
+  case decodeChecked(RecordingID, verdict: String, detail: String, clock: ClockReading?)
   /// A closed part that has not been read whole for a month.
   case nextFootageCheck(onDisksOnly: Bool)
   /// - finding: what disagrees, or nil.

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import pathlib
+import time
 
 import pytest
 from conftest import until
@@ -41,14 +43,40 @@ def test_a_clock_told_during_a_recording_flags_it_and_one_never_told_is_unknown(
     world.incident(camera)
     row = until(lambda: [r for r in world.rows(camera=camera) if r["state"] == "open"])[0]
     assert row["clock"] == "unknown" and "clock_offset_ms" not in row
-    for off in (10, 10):
-        assert world.device("POST", "/clock", camera, json={"now": now(off)}).status_code == 204
+    assert world.device("POST", "/clock", camera, json={"now": now(10)}).status_code == 204
+    # A moment later it is too soon, and nothing is taken.
+    soon = world.device("POST", "/clock", camera, json={"now": now(20)})
+    assert (soon.status_code, soon.json()["code"]) == (429, "told-too-often") and "5 secondes" in soon.json()["detail"]
     assert world.device("POST", "/clock", camera, json={"now": "yesterday"}).status_code == 400
     assert world.device("POST", "/clock", "nobody", json={"now": now()}).status_code == 401
     running.wait()
     row = world.close(camera)
-    assert row["clock"] == "off"
+    assert row["clock"] == "off" and row["clock_source"] == "device" and abs(int(row["clock_offset_ms"]) - 10_000) < 2000
     assert world.acts(row["recording"]).count("recording.clock") == 1
+
+
+def test_a_clock_in_the_stream_stands_beside_a_recording_that_nobody_watched(world, cameras):
+    clip = pathlib.Path(__file__).resolve().parents[1] / "Fixtures/klv.ts"
+    shown = 1_224_807_209_913
+    silent, telling = world.new_camera(), world.new_camera()
+    assert world.device("POST", "/clock", telling, json={"now": now()}).status_code == 204
+    running = [cameras(camera, 5, "--from", str(clip)) for camera in (silent, telling)]
+    began = {camera: time.time() * 1000 for camera in (silent, telling)}
+    for camera, run in zip((silent, telling), running):
+        world.incident(camera)
+        run.wait()
+        assert world.close(camera)["clock"] == ("unknown" if camera == silent else "known")
+    row = {camera: until(lambda c=camera: next((r for r in world.rows(camera=c) if r.get("decodes")), None), 30) for camera in began}
+    # Sixteen years behind, by the stream; one that told keeps its own figure, and the stream flags it.
+    assert (row[silent]["clock"], row[silent]["clock_source"]) == ("off", "klv"), row[silent]
+    assert abs(int(row[silent]["clock_offset_ms"]) - (shown - began[silent])) < 15_000
+    assert (row[telling]["clock"], row[telling]["clock_source"]) == ("off", "device"), row[telling]
+    assert abs(int(row[telling]["clock_offset_ms"])) < 2000
+    for camera in (silent, telling):
+        entries = [e for e in world.journal() if e["act"] == "recording.clock" and e["facts"]["recording"] == row[camera]["recording"]]
+        assert [(e["author"], e["facts"]["clock_source"], e["facts"]["clock_off"]) for e in entries] == [("console", "klv", True)]
+        # Nothing is re-timed.
+        assert abs(datetime.datetime.fromisoformat(row[camera]["from"]).timestamp() * 1000 - began[camera]) < 15_000
 
 
 def test_a_camera_is_received_as_it_is_set(world):

@@ -10,7 +10,7 @@ import Vault
 
 @testable import Keeper
 
-/// Links of cameras in the keeper and its register: minutes, alarms, erasure, reception, clocks.
+/// Links of cameras in the keeper and its register: minutes, alarms, erasure, reception.
 @Suite(.serialized)
 struct LinkHealthTests {
   private static let start = UTCTime(microseconds: 1_800_000_000_000_000)
@@ -267,52 +267,6 @@ struct LinkHealthTests {
     #expect(acts.filter { $0 == "camera.reception-set" }.count == 2 && acts.contains("service.relay-set"))
   }
 
-  // MET-3.
-  @Test(arguments: [(Int64(0), "known"), (10, "off"), (-3600, "off")])
-  func aClockToldBeforeTheStartStandsBesideTheRecording(_ off_s: Int64, _ shown: String) async throws {
-    let told = try await Told.make()
-    defer { told.world.end() }
-    try await told.world.tellClock(off_s)
-    pass(told, 3600)
-    try await told.open()
-    #expect(try await told.world.recordingClock(told.recording) == "\(off_s * 1000) \(off_s != 0)")
-    #expect(try await told.world.shownClock(told.recording, in: told.service) == shown)
-    let opened = try #require(try told.world.entries().first { $0.act == "incident.opened" })
-    #expect(opened.facts["clock_offset_ms"] == .integer(off_s * 1000))
-    #expect(opened.facts["clock_off"] == .bool(off_s != 0))
-    // Nothing is re-timed.
-    #expect(opened.facts["opened_us"] == .integer(Self.start.adding(seconds: 3600).microseconds))
-  }
-
-  @Test func aClockToldInTheRecordingIsJournalledOnceAndFlaggedWhenItIsOff() async throws {
-    let told = try await Told.make()
-    defer { told.world.end() }
-    try await told.open()
-    #expect(try await told.world.shownClock(told.recording, in: told.service) == "unknown")
-    for off_s in [Int64(1), 0, 3600, 1] {
-      pass(told, 60 + off_s)
-      try await told.world.tellClock(off_s)
-    }
-    #expect(try await told.world.recordingClock(told.recording) == "1000 true")
-    let entries = try told.world.entries().filter { $0.act == "recording.clock" }
-    #expect(entries.map { $0.facts["clock_offset_ms"] } == [.integer(1000), .integer(3_600_000)])
-    #expect(entries.map { $0.facts["clock_off"] } == [.bool(false), .bool(true)])
-    let reports = [told.report(6)]
-    try await told.tell(.linkHealth(reports))
-    // The camera's own clock is remembered across a restart.
-    let again = try await told.world.restarted()
-    #expect(await again.cameras[CameraID("C")]?.clock?.offset_ms == 1000)
-  }
-
-  @Test func aTellingOfYesterdayIsUnknown() async throws {
-    let told = try await Told.make()
-    defer { told.world.end() }
-    try await told.world.tellClock(10)
-    pass(told, CameraClock.standing_s)
-    try await told.open()
-    #expect(try await told.world.shownClock(told.recording, in: told.service) == "unknown")
-  }
-
   @Test func linksAreSeenByWhoMayAndByNobodyElse() async throws {
     let told = try await Told.make()
     defer { told.world.end() }
@@ -365,28 +319,6 @@ extension KeeperWorld {
   fileprivate func entries() throws -> [JournalEntry] {
     try (0...(journal.mark.size / 256)).flatMap { try journal.folder.bundle($0) }
       .compactMap { JournalEntry(canonical: $0) }
-  }
-
-  /// What the camera's clock shows, as it would tell by the device API.
-  fileprivate func tellClock(_ off_s: Int64) async throws {
-    let camera = try #require(await keeper.cameras[CameraID("C")])
-    _ = try await keeper.deviceClock(camera, UTCTime(microseconds: wall.now).adding(seconds: off_s))
-  }
-
-  fileprivate func recordingClock(_ recording: RecordingID) async throws -> String? {
-    try await pool.run { connection in
-      try connection.query(
-        "SELECT clock_offset_ms || ' ' || clock_off AS line FROM recording WHERE id = $1", [.text(recording.rawValue)]
-      ).first?.optionalText("line")
-    }
-  }
-
-  fileprivate func shownClock(_ recording: RecordingID, in service: ServiceID) async throws -> String? {
-    let page = try #require(
-      try await register.page(
-        .recordings, RegisterFilter([.recording: recording.rawValue], limit: 1), services: [service]))
-    let column = try #require(page.columns.firstIndex { $0.name == "clock" })
-    return page.rows.first?[column]
   }
 }
 

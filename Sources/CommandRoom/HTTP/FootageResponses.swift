@@ -71,10 +71,10 @@ extension ConsoleAPI {
       body: ResponseBody { writer in
         var derived = DerivedMP4()
         do {
-          try await master.read { bytes in
+          try await master.read { chunk in
             // ACC-1: the right ended; a part of a file is not taken for the whole.
             guard !reading.isCut else { throw Problem.unavailable("La consultation") }
-            let piece = wantsMP4 ? derived.push(bytes) : bytes
+            let piece = wantsMP4 ? derived.push(chunk.bytes) : chunk.bytes
             if !piece.isEmpty { try await writer.write(ByteBuffer(bytes: piece)) }
           }
           if wantsMP4 { try await writer.write(ByteBuffer(bytes: derived.finish())) }

@@ -82,8 +82,8 @@ actor LiveHub {
         "live closed",
         metadata: [
           "damage": "\(channel.damage)", "skipped": "\(channel.skippedFragments)",
-          // MET-3: reported, never used to re-time anything.
-          "camera_clock": "\(channel.clock.map { "\($0.offset_us / 1000) ms" } ?? "unknown")",
+          // MET-3: reported, never used to re-time anything; ahead is positive.
+          "camera_clock_offset": "\(channel.clockOffset_ms.map { "\($0) ms" } ?? "unknown")",
         ])
     }
     feeds.removeValue(forKey: recording)?.cancel()

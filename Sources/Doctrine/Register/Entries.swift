@@ -38,6 +38,18 @@ package struct ServiceEntry: Equatable, Sendable, Codable {
     self.authorisedCameras = authorisedCameras
     self.relayBudget_ms = relayBudget_ms
   }
+
+  /// What an earlier version wrote has no budget: it is the default.
+  package init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      id: try values.decode(ServiceID.self, forKey: .id), name: try values.decode(String.self, forKey: .name),
+      regime: try values.decode(Regime.self, forKey: .regime),
+      authorisingAct: try values.decode(String.self, forKey: .authorisingAct),
+      authorisingDate: try values.decode(LocalDate.self, forKey: .authorisingDate),
+      authorisedCameras: try values.decodeIfPresent(Int.self, forKey: .authorisedCameras),
+      relayBudget_ms: try values.decodeIfPresent(Int.self, forKey: .relayBudget_ms) ?? ReceptionSettings.relayBudget_ms)
+  }
 }
 
 /// An enrolled camera and to whom it is issued. The passphrase is sealed.
@@ -69,6 +81,22 @@ package struct CameraEntry: Equatable, Sendable, Codable {
     self.delivery = delivery
     self.maximumRate_kbps = maximumRate_kbps
     self.clock = clock
+  }
+
+  /// What an earlier version wrote says nothing of reception: it is as for a new camera.
+  package init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      id: try values.decode(CameraID.self, forKey: .id), service: try values.decode(ServiceID.self, forKey: .service),
+      model: try values.decode(String.self, forKey: .model),
+      passphraseSealed: try values.decode([UInt8].self, forKey: .passphraseSealed),
+      tokenHash: try values.decode([UInt8].self, forKey: .tokenHash),
+      enabled: try values.decode(Bool.self, forKey: .enabled),
+      issuedTo: try values.decodeIfPresent(AgentEntry.self, forKey: .issuedTo),
+      delivery: try values.decodeIfPresent(Delivery.self, forKey: .delivery) ?? .complete,
+      maximumRate_kbps: try values.decodeIfPresent(Int.self, forKey: .maximumRate_kbps)
+        ?? ReceptionSettings.maximumRate_kbps,
+      clock: try values.decodeIfPresent(CameraClock.self, forKey: .clock))
   }
 }
 

@@ -13,32 +13,56 @@ extension Keeper {
     var run: @Sendable () async throws -> Void
   }
 
-  /// Changes that wait at the most; more acts are refused.
+  /// Changes that wait at the most. What comes then is as much in force; its row is made from the journal once those that wait
+  /// are in the register.
   static let maximumPending = 10_000
   /// A change is given up after so many tries on a database that answers: what it hangs on never came.
   static let maximumTries = 300
   /// Sessions remembered at the most; more than thirty command rooms have.
   static let maximumKnownSessions = 4096
 
-  /// Brings into the register what is journalled already: now, or in order when the database is back and has what the
-  /// change hangs on, such as an incident that the ingest has yet to tell.
+  /// Brings into the register what is journalled and in force already: now, or in order when the database is back and has
+  /// what the change hangs on, such as an incident that the ingest has yet to tell.
   ///
-  /// - Throws: unavailable, where too many wait.
-  func follow(_ what: String, _ run: @escaping @Sendable () async throws -> Void) async throws {
-    if pendingWrites.isEmpty, !isDatabaseAway {
-      do {
-        try await run()
-        return
-      } catch  where store.isTransient(error) {
-        logger.warning("the register waits for the database", metadata: ["what": "\(what)"])
-        setDatabaseAway(true)
-      } catch {
-        logger.info("a change waits for what it hangs on", metadata: ["what": "\(what)"])
-      }
-    }
-    guard pendingWrites.count < Self.maximumPending else { throw Problem.unavailable("La base de données") }
+  /// For acts of people in a crisis, which no database holds up: it neither fails nor takes more memory than its bound.
+  ///
+  /// - Parameter position: of the act's entry, from which its row can be made again.
+  func follow(_ what: String, _ position: UInt64, _ run: @escaping @Sendable () async throws -> Void) async {
+    // Once one was left to the journal, those after it are too: they are applied in its order.
+    guard pendingWrites.count < Self.maximumPending, unfollowed == nil else { return leaveToJournal(position) }
+    let isFirst = pendingWrites.isEmpty
     pendingWrites.append(PendingWrite(what: what, run: run))
+    if isFirst, !isDatabaseAway { await drainPending() }
   }
+
+  /// A change of the register has no room to wait: it is made from the journal later.
+  func leaveToJournal(_ position: UInt64) {
+    if unfollowed == nil {
+      logger.error("too many changes wait for the database: the rest is made from the journal")
+    }
+    unfollowed = min(unfollowed?.lowerBound ?? position, position)...max(unfollowed?.upperBound ?? position, position)
+  }
+
+  /// Makes the rows of what was left to the journal, once nothing waits before them.
+  func followJournal() async {
+    guard let left = unfollowed, pendingWrites.isEmpty, !isDatabaseAway, ingestDone == ingestNoted else { return }
+    let end = scribe.mark.size
+    do {
+      var done = Forwarded()
+      try await follow(from: left.lowerBound, to: end, footage: [], only: Self.followed, &done)
+      // What was left there meanwhile is the next turn's.
+      unfollowed = unfollowed.flatMap { $0.upperBound < end ? nil : max(end, $0.lowerBound)...$0.upperBound }
+      logger.notice("the register has what was left to the journal", metadata: ["entries": "\(done.entries)"])
+    } catch {
+      if store.isTransient(error) { setDatabaseAway(true) }
+      logger.warning("what was left to the journal waits", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// The acts whose rows follow.
+  private static let followed: Set<String> = [
+    "threat.declared", "threat.ended", "incident.close-requested", "recording.clock",
+  ]
 
   /// Notices that the database is back, and brings along what waited.
   func keepFollowing() async {
@@ -46,6 +70,8 @@ extension Keeper {
       await lookForDatabase()
       if !isDatabaseAway {
         await drainPending()
+        await followJournal()
+        await keepClocks()
         await keepLinkMinutes()
         do { try await completeIndexes() } catch { logger.debug("indexes wait", metadata: ["error": "\(error)"]) }
       }
@@ -79,6 +105,8 @@ extension Keeper {
         try await next.run()
         pendingWrites.removeFirst()
       } catch  where store.isTransient(error) {
+        logger.warning("the register waits for the database", metadata: ["what": "\(next.what)"])
+        setDatabaseAway(true)
         break
       } catch {
         // It may hang on what the ingest has yet to tell again.

@@ -57,19 +57,28 @@ extension Keeper {
 
   /// Follows the journal from an entry on, and brings in each master at its time: a term is that of the regime then, holds
   /// and threats hang on what was there before them.
-  func follow(from first: UInt64, footage: [FoundPart], _ done: inout Forwarded) async throws {
-    try await eachEntry(from: first) { entry, _ in
+  ///
+  /// - Parameters:
+  ///   - end: entries from there on are left out; nil: up to the newest.
+  ///   - acts: entries of these alone are applied; nil: all.
+  func follow(
+    from first: UInt64, to end: UInt64? = nil, footage: [FoundPart], only acts: Set<String>? = nil,
+    _ done: inout Forwarded
+  ) async throws {
+    let end = end ?? scribe.mark.size
+    try await eachEntry(from: first, to: end) { entry, _ in
       if entry.act == "erasure.certificate", let part = entry.facts["part"]?.string { done.certified.insert(part) }
       if entry.act.hasSuffix(".failed"), let failed = entry.facts["entry"]?.integer {
         done.failed.insert(UInt64(failed))
       }
     }
     var waiting = footage[...]
-    try await eachEntry(from: first) { entry, position in
+    try await eachEntry(from: first, to: end) { entry, position in
       while let part = waiting.first, part.created.microseconds <= entry.time_us {
         try await bringIn(part, &done)
         waiting.removeFirst()
       }
+      guard acts?.contains(entry.act) ?? true else { return }
       done.entries += 1
       guard !done.failed.contains(position) else { return }
       do {
@@ -84,8 +93,10 @@ extension Keeper {
     for part in waiting { try await bringIn(part, &done) }
   }
 
-  private func eachEntry(from first: UInt64, _ body: (JournalEntry, UInt64) async throws -> Void) async throws {
-    let size = scribe.mark.size
+  private func eachEntry(
+    from first: UInt64, to size: UInt64, _ body: (JournalEntry, UInt64) async throws -> Void
+  ) async throws {
+    guard first < size else { return }
     for bundle in (first / 256)...((size - 1) / 256) {
       for (place, bytes) in try scribe.folder.bundle(bundle).enumerated() {
         let position = bundle * 256 + UInt64(place)
@@ -234,8 +245,12 @@ extension Keeper {
       try await store.setRelayBudget(of: service, Int(budget_ms))
     case "incident.opened", "recording.clock":
       guard let recording = text("recording"), let offset_ms = facts["clock_offset_ms"]?.integer else { return true }
-      try await store.setClock(
-        of: RecordingID(recording), offset_ms: offset_ms, isOff: facts["clock_off"] == .bool(true))
+      // Entries without a source are of a time when only the device told.
+      try await store.setClocks([
+        RecordingID(recording): RecordingClock(
+          offset_ms: offset_ms, source: text("clock_source").flatMap(ClockSource.init) ?? .device,
+          isOff: facts["clock_off"] == .bool(true))
+      ])
     case "stream.joined":
       guard let recording = text("recording"), let reference = text("reference") else { return true }
       try await store.setReference(of: RecordingID(recording), reference)

@@ -182,6 +182,8 @@ extension Keeper {
         id: part.incident, recording: part.recording, service: part.service, camera: CameraID(named.camera),
         agent: AgentID(named.agent), reference: named.reference, activation: named.activation,
         openedAt: part.created)
+      // One that the keeper has in memory knows its clock; one that was told has it in its entry.
+      let clock = active[part.incident].map(\.clock) ?? (isTold ? nil : clock(of: entry))
       let decision = may(Actor(.device), .openIncident, try await opening(entry), at: part.created)
       if !isTold {
         try await scribe.write(
@@ -190,12 +192,15 @@ extension Keeper {
             "incident": .string(part.incident.rawValue), "recording": .string(part.recording.rawValue),
             "camera": .string(named.camera), "agent": .string(named.agent), "trigger": .string("wearer"),
             "opened_us": .integer(part.created.microseconds), "recovered": .bool(true),
-          ].merging(Self.facts(of: decision)) { $1 })
+          ].merging(Self.facts(of: decision)) { $1 }.merging(Self.facts(of: clock)) { $1 })
       }
       try await store.open(entry)
+      if let clock { try await store.setClocks([entry.recording: clock]) }
       // One that is known already may be live by now.
       if active[part.incident] == nil {
-        active[part.incident] = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
+        let incident = ActiveIncident(entry: entry, agent: try await store.agent(entry.agent))
+        incident.clock = clock
+        active[part.incident] = incident
       }
       if !isTold, case .refused = decision {
         try await requestClose(part.incident, .cameraWithdrawn, by: "keeper", facts: Self.facts(of: decision))

@@ -46,8 +46,7 @@ extension Keeper {
         KeeperMemory.Incident(
           entry: incident.entry, agent: incident.agent, threat: incident.threat, wasThreatened: incident.wasThreatened,
           closing: incident.closing?.cause, closedBy: incident.closing?.by, attached: incident.attached,
-          confirmedUntil: incident.confirmedUntil,
-          lastPart: incident.lastPart)
+          confirmedUntil: incident.confirmedUntil, lastPart: incident.lastPart, clock: incident.clock)
       }.sorted { $0.entry.id.rawValue < $1.entry.id.rawValue },
       sessions: knownSessions.map { hash, session in
         var account = session.account
@@ -74,6 +73,7 @@ extension Keeper {
         closing: known.closing.map { ($0, known.closedBy ?? "keeper") }, confirmedUntil: known.confirmedUntil)
       incident.attached = known.attached
       incident.lastPart = known.lastPart
+      incident.clock = known.clock
       active[known.entry.id] = incident
     }
     for session in memory.sessions {
@@ -101,8 +101,12 @@ extension Keeper {
     try await reload()
     // What was closed while nobody remembered it.
     for id in try await store.closedIncidents(among: Array(active.keys)) { active[id] = nil }
-    for incident in try await activeInStore() where active[incident.entry.id] == nil {
-      active[incident.entry.id] = incident
+    for incident in try await activeInStore() {
+      guard let known = active[incident.entry.id] else {
+        active[incident.entry.id] = incident
+        continue
+      }
+      known.clock = known.clock ?? incident.clock
     }
     try await loadSweeper()
     alteredParts = try await store.alteredParts()
@@ -129,6 +133,6 @@ extension Keeper {
   private func reload() async throws {
     let found = (services: try await store.services(), cameras: try await store.cameras())
     services = Dictionary(uniqueKeysWithValues: found.services.map { ($0.id, $0) })
-    cameras = Dictionary(uniqueKeysWithValues: found.cameras.map { ($0.id, $0) })
+    take(found.cameras)
   }
 }

@@ -14,6 +14,8 @@ struct KeeperMemory: Equatable, Sendable, Codable {
     var attached: [AgentID: UTCTime]
     var confirmedUntil: UTCTime?
     var lastPart: Int
+    /// Left out by keepers that did not remember it.
+    var clock: RecordingClock?
   }
 
   struct Session: Equatable, Sendable, Codable {

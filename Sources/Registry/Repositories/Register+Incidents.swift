@@ -26,7 +26,8 @@ extension Register {
   ///
   /// The journal comes first: what it says was ended or asked to close is so, even where the row was not written.
   package func activeIncidents() async throws -> [(
-    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?
+    IncidentEntry, ThreatEntry?, wasThreatened: Bool, closing: ClosingCause?, by: String?, confirmedUntil: UTCTime?,
+    clock: RecordingClock?
   )] {
     try await pool.run { connection in
       try connection.query(
@@ -35,7 +36,7 @@ extension Register {
           us(i.opened_at) AS opened_us, us(i.confirmed_until) AS confirmed_us,
           coalesce(i.closing_cause, q.entry->'facts'->>'cause') AS closing_cause,
           coalesce(i.closed_by, q.author) AS closed_by, t.id AS threat_id, t.origin, t.author, t.ground, t.reason,
-          us(t.opened_at) AS threat_us,
+          us(t.opened_at) AS threat_us, r.clock_offset_ms, r.clock_off, r.clock_source,
           EXISTS (SELECT 1 FROM threat_declaration w WHERE w.incident_id = i.id) AS was_threatened
         FROM incident i JOIN recording r ON r.incident_id = i.id
         LEFT JOIN threat_declaration t ON t.incident_id = i.id AND t.closed_at IS NULL
@@ -62,7 +63,8 @@ extension Register {
         return (
           incident, threat, wasThreatened: try row.bool("was_threatened"),
           closing: row.optionalText("closing_cause").flatMap(ClosingCause.init),
-          by: row.optionalText("closed_by"), confirmedUntil: row.optionalTime("confirmed_us")
+          by: row.optionalText("closed_by"), confirmedUntil: row.optionalTime("confirmed_us"),
+          clock: try Self.clock(row)
         )
       }
     }
@@ -230,9 +232,10 @@ extension Register {
 
   package func insert(_ threat: ThreatEntry) async throws {
     try await pool.transaction { connection in
-      // There is one at a time: an older one that is open still was ended, and its row could not be written.
+      // There is one at a time: an older one that is open still was ended, and its row could not be written. Done again, it
+      // ends none that came after it.
       try connection.query(
-        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($3)) WHERE incident_id = $1 AND id <> $2 AND closed_at IS NULL",
+        "UPDATE threat_declaration SET closed_at = greatest(opened_at, at_us($3)) WHERE incident_id = $1 AND id <> $2 AND closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM threat_declaration k WHERE k.id = $2)",
         [.text(threat.incident.rawValue), .text(threat.id.rawValue), threat.openedAt.sql])
       try connection.query(
         "INSERT INTO threat_declaration (id, incident_id, origin, author, ground, reason, opened_at) VALUES ($1, $2, $3, $4, $5, $6, at_us($7)) ON CONFLICT DO NOTHING",

@@ -24,21 +24,48 @@ extension Register {
     }
   }
 
-  package func setClock(of camera: CameraID, _ clock: CameraClock) async throws {
+  package func setClocks(_ clocks: [CameraID: CameraClock]) async throws {
+    // In one order, as others may write the same rows.
+    let clocks = clocks.sorted { $0.key.rawValue < $1.key.rawValue }
     try await pool.run { connection in
       try connection.query(
-        "UPDATE camera SET clock_offset_ms = $2, clock_told_at = at_us($3) WHERE id = $1",
-        [.text(camera.rawValue), .integer(clock.offset_ms), clock.toldAt.sql])
+        """
+        UPDATE camera c SET clock_offset_ms = f.offset_ms::bigint, clock_told_at = at_us(f.told_us::bigint)
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS f(id, offset_ms, told_us) WHERE c.id = f.id
+        """,
+        [
+          .textArray(clocks.map(\.key.rawValue)), .textArray(clocks.map { String($0.value.offset_ms) }),
+          .textArray(clocks.map { String($0.value.toldAt.microseconds) }),
+        ])
     }
   }
 
-  /// The offset stays the first that was told; the mark stays once it is set.
-  package func setClock(of recording: RecordingID, offset_ms: Int64, isOff: Bool) async throws {
+  /// The offset and its source stay the first that were known, but for what a stream said before its camera's own telling
+  /// came; the mark stays once it is set.
+  package func setClocks(_ clocks: [RecordingID: RecordingClock]) async throws {
+    let isFirst = "r.clock_source IS NULL OR f.source = 'device' AND r.clock_source <> 'device'"
+    let clocks = clocks.sorted { $0.key.rawValue < $1.key.rawValue }
     try await pool.run { connection in
       try connection.query(
-        "UPDATE recording SET clock_offset_ms = coalesce(clock_offset_ms, $2), clock_off = clock_off OR $3 WHERE id = $1 AND state <> 'erased'",
-        [.text(recording.rawValue), .integer(offset_ms), .bool(isOff)])
+        """
+        UPDATE recording r SET clock_off = r.clock_off OR f.is_off::boolean,
+          clock_offset_ms = CASE WHEN \(isFirst) THEN f.offset_ms::bigint ELSE r.clock_offset_ms END,
+          clock_source = CASE WHEN \(isFirst) THEN f.source ELSE r.clock_source END
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS f(id, offset_ms, source, is_off)
+        WHERE r.id = f.id AND r.state <> 'erased'
+        """,
+        [
+          .textArray(clocks.map(\.key.rawValue)), .textArray(clocks.map { String($0.value.offset_ms) }),
+          .textArray(clocks.map(\.value.source.rawValue)), .textArray(clocks.map { String($0.value.isOff) }),
+        ])
     }
+  }
+
+  static func clock(_ row: Row) throws -> RecordingClock? {
+    guard let offset_ms = row.optionalInteger("clock_offset_ms"),
+      let source = row.optionalText("clock_source").flatMap(ClockSource.init)
+    else { return nil }
+    return RecordingClock(offset_ms: offset_ms, source: source, isOff: try row.bool("clock_off"))
   }
 
   static func delivery(_ row: Row) throws -> Delivery {

@@ -168,7 +168,7 @@ extension Register {
       "UPDATE incident SET camera_id = NULL, agent_id = NULL, reference = NULL, activation = NULL, opened_by = NULL, opened_at = NULL, closed_at = NULL, closing_cause = NULL, closed_by = NULL, confirmed_until = NULL WHERE id = (SELECT incident_id FROM recording WHERE id = $1)",
       [.text(recording.rawValue)])
     try connection.query(
-      "UPDATE recording SET state = 'erased', camera_id = NULL, agent_id = NULL, started_at = NULL, ended_at = NULL, size_bytes = NULL, damage_count = NULL, decode_verdict = NULL, decode_detail = NULL, place = NULL, informed = NULL, not_informed_reason = NULL, medical_secret = NULL, answered_by = NULL, justification = NULL, justified_by = NULL, clock_offset_ms = NULL, clock_off = false, erased_at = at_us($2), certificate = $3 WHERE id = $1",
+      "UPDATE recording SET state = 'erased', camera_id = NULL, agent_id = NULL, started_at = NULL, ended_at = NULL, size_bytes = NULL, damage_count = NULL, decode_verdict = NULL, decode_detail = NULL, place = NULL, informed = NULL, not_informed_reason = NULL, medical_secret = NULL, answered_by = NULL, justification = NULL, justified_by = NULL, clock_offset_ms = NULL, clock_off = false, clock_source = NULL, erased_at = at_us($2), certificate = $3 WHERE id = $1",
       [.text(recording.rawValue), time.sql, .text("journal:\(certificate)")])
     // After the state: minutes that are being written hold the row's lock, and later ones see that it is erased.
     try connection.query("DELETE FROM link_health WHERE recording_id = $1", [.text(recording.rawValue)])

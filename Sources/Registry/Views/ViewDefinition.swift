@@ -156,7 +156,7 @@ extension ViewDefinition {
         "clock", .text,
         "CASE WHEN page.state = 'erased' THEN NULL WHEN page.clock_offset_ms IS NULL THEN 'unknown' WHEN page.clock_off THEN 'off' ELSE 'known' END"
       ),
-      Column("clock_offset_ms", .integer, "page.clock_offset_ms"),
+      Column("clock_offset_ms", .integer, "page.clock_offset_ms"), Column("clock_source", .text, "page.clock_source"),
       Column("term", .day, "(SELECT max(p.term_day) FROM recording_part p WHERE p.recording_id = page.id)"),
       Column(
         "held_by", .text,
