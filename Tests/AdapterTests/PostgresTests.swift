@@ -135,6 +135,37 @@ struct MigrationTests {
     await #expect(throws: Migrator.Failure.self) { try await Register(pool: newer.owner, node: "n").checkVersion() }
   }
 
+  // MET-3: what was known before the seventh migration had one source.
+  @Test func clocksOfBeforeWereToldByTheDevice() async throws {
+    let database = try await TestDatabase.make()
+    defer { database.owner.close() }
+    let folder = URL(fileURLWithPath: NSTemporaryDirectory() + "plastron-migrations-" + UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.copyItem(at: URL(fileURLWithPath: TestDatabase.migrations), to: folder)
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name > "0007" {
+      try FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+    }
+    #expect(try await Migrator(pool: database.owner, folder: folder.path, checksums: nil).run() == Array(1...6))
+    try await database.owner.run { connection in
+      // Rows without what they hang on.
+      try connection.script(
+        """
+        SET session_replication_role = replica;
+        INSERT INTO recording (id, incident_id, service_id, node_id, camera_id, agent_id, started_at, state, clock_offset_ms, clock_off)
+        SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'C', gen_random_uuid(), now(), 'open',
+          offset_ms, coalesce(offset_ms > 2000, false) FROM unnest(ARRAY[NULL, 0, 9000]::bigint[]) AS offset_ms;
+        SET session_replication_role = origin;
+        """)
+    }
+    #expect(try await Migrator(pool: database.owner, folder: TestDatabase.migrations).run().first == 7)
+    let lines = try await database.owner.run { connection in
+      try connection.query(
+        "SELECT concat_ws(' ', clock_offset_ms, clock_off, clock_source) AS line FROM recording ORDER BY clock_offset_ms"
+      ).map { try $0.text("line") }
+    }
+    #expect(lines == ["0 f device", "9000 t device", "f"])
+  }
+
   @Test func everyTableAndColumnSaysWhatItMeans() async throws {
     let database = try await TestDatabase.make()
     defer { database.owner.close() }
