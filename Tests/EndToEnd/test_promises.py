@@ -1,6 +1,7 @@
 """The promises P1 to P4, each named."""
 
 import os
+import re
 import stat
 import threading
 import time
@@ -67,6 +68,10 @@ def test_P2_live_only_while_recording_and_threat_are_open(world, cameras):
     after = operator.call("GET", path)
     assert after.status_code == 403 and after.json()["code"] == "recording-closed"
     until(lambda: "viewing.left" in world.acts(card["recording"]))
+    # What went on is told apart from every other relay of the same day.
+    log = (world.scratch / "server.log").read_text()
+    assert re.search(f"recording={card['recording']} .*live opened", log)
+    assert re.search(f"reason=(no-viewer|no-longer-live) recording={card['recording']} .*live closed", log)
 
 
 def test_P3_the_relay_lives_in_memory_only(world, cameras):

@@ -28,11 +28,12 @@ actor LiveHub {
     if let known = channels[recording] {
       if known.keepsSound == keepsSound { return known }
       // The regime's switch was turned: nobody goes on with the old sound (LIVE-8).
-      end(recording)
+      end(recording, because: "sound-switched")
     }
     let channel = LiveChannel(keepsSound: keepsSound)
     channels[recording] = channel
     feeds[recording] = Task { await feed(recording, channel) }
+    logger.info("live opened", metadata: ["recording": "\(recording.rawValue)", "sound": "\(keepsSound)"])
     return channel
   }
 
@@ -60,12 +61,12 @@ actor LiveHub {
   func left(_ viewing: ViewingID, _ recording: RecordingID) {
     if let viewer = viewers.removeValue(forKey: viewing) { viewer.channel.unsubscribe(viewer.id) }
     guard let channel = channels[recording], channel.viewerCount == 0 else { return }
-    end(recording)
+    end(recording, because: "no-viewer")
   }
 
   /// Ends what is no longer live.
   func keepOnly(_ live: Set<RecordingID>) {
-    for recording in channels.keys where !live.contains(recording) { end(recording) }
+    for recording in channels.keys where !live.contains(recording) { end(recording, because: "no-longer-live") }
   }
 
   /// Says what is damaged, at most once a second and camera.
@@ -75,12 +76,13 @@ actor LiveHub {
     logger.notice("live damaged", metadata: ["recording": "\(recording.rawValue)", "damage": "\(damage)"])
   }
 
-  private func end(_ recording: RecordingID) {
+  private func end(_ recording: RecordingID, because reason: String) {
     if let channel = channels.removeValue(forKey: recording) {
       channel.end()
       logger.info(
         "live closed",
         metadata: [
+          "recording": "\(recording.rawValue)", "reason": "\(reason)",
           "damage": "\(channel.damage)", "skipped": "\(channel.skippedFragments)",
           // MET-3: reported, never used to re-time anything; ahead is positive.
           "camera_clock_offset": "\(channel.clockOffset_ms.map { "\($0) ms" } ?? "unknown")",
