@@ -71,7 +71,7 @@ extension Keeper {
     case .deviceDeclareThreat(let token, let ground):
       return try await deviceDeclare(try camera(byToken: token), ground)
     case .deviceClock(let token, let told): return try await deviceClock(try camera(byToken: token), told)
-    case .cameraFigures: return .cameraFigures(cameraFigures())
+    case .cameraFigures: return .cameraFigures(node: settings.nodeName, cameraFigures())
     case .figures: return .figures(figures())
     case .nextDecodeCheck: return try await nextDecodeCheck()
     case .nextFootageCheck(let onDisksOnly):

@@ -144,8 +144,11 @@ extension Keeper {
           "day": .string(part.localDay.description),
         ])
     case .streamJoined(let incident, let recording, let epoch, let at, let peer, let said):
-      active[incident]?.streaming = true
-      if let known = active[incident], known.entry.reference == nil { known.entry.reference = said.reference }
+      if let known = active[incident] {
+        known.streaming = true
+        linkJoined(known.entry.camera, recording, at: at)
+        if known.entry.reference == nil { known.entry.reference = said.reference }
+      }
       publishWall()
       var facts: [String: CanonicalJSON] = [
         "recording": .string(recording.rawValue), "epoch": .integer(epoch), "at_us": .integer(at.microseconds),
@@ -157,7 +160,10 @@ extension Keeper {
         number, .collection, "stream.joined", author: "camera", service: active[incident]?.entry.service, facts)
       if let threat = said.threat { try await declare(threat, byWearerOf: incident) }
     case .streamLeft(let incident, let recording, let epoch, let at):
-      active[incident]?.streaming = false
+      if let known = active[incident] {
+        known.streaming = false
+        linkLeft(known.entry.camera)
+      }
       publishWall()
       try await journalOnce(
         number, .collection, "stream.left", author: "camera", service: active[incident]?.entry.service,
@@ -191,7 +197,7 @@ extension Keeper {
     case .linkTested(let result):
       lastLinkTest[result.camera] = result
     case .streaming(let recordings):
-      for (id, incident) in active { active[id]?.streaming = recordings.contains(incident.entry.recording) }
+      linksStand(recordings)
       publishWall()
     case .linkHealth(let list): took(list)
     case .segment: break
@@ -368,6 +374,10 @@ extension Keeper {
     // Somebody's close has its own entry; one by the passing of time rests on the text.
     let decision = try known.map { may(Actor(.deadline), .closeIncident, try object($0), at: clock()) }
     active[closed.incident]?.close(closed.cause, by: author)
+    if let known, known.streaming {
+      known.streaming = false
+      linkLeft(known.entry.camera)
+    }
     publishLive(closed.incident)
     await leaveAll(closed.recording, cause: "incident-closed")
     var facts: [String: CanonicalJSON] = [

@@ -10,12 +10,43 @@ internal import Seams
 extension Keeper {
   /// What is known of one camera's link.
   struct LinkState {
-    /// About a minute's reports, oldest first.
+    /// About a minute's reports, oldest first. While nothing comes they are one, which grows.
     var reports: [LinkHealth] = []
     var total = LinkTotals()
+    /// As of the newest report.
     var diagnoses: [LinkDiagnosis] = []
+    /// What of it is an alarm: one of a code, from when it began.
+    var alarms: [CameraAlarm] = []
+    /// When it joined, or was told of last; nil once it left.
+    var heardAt: UTCTime?
 
     var isStorming: Bool { diagnoses.contains { $0.code == .storm } }
+
+    /// What stands only for the connection that it was seen on; the rest is about the last minute.
+    private static let momentary: Set<LinkDiagnosis.Code> = [.storm, .notTransportStream, .silent, .lag, .latency]
+
+    /// The connection is over, or another began.
+    mutating func connectionEnded() {
+      heardAt = nil
+      alarms = []
+      diagnoses.removeAll { Self.momentary.contains($0.code) }
+    }
+
+    mutating func append(_ report: LinkHealth) {
+      // Another recording, or a hole: what was before says nothing of now.
+      if let last = reports.last,
+        last.recording != report.recording || last.to.adding(seconds: Keeper.connected_s) < report.from
+      {
+        reports = []
+      }
+      if report.packets == 0, report.connections == 0, var last = reports.last, last.packets == 0 {
+        last.add(report)
+        reports[reports.count - 1] = last
+      } else {
+        reports = (reports + [report]).suffix(Keeper.reportsRemembered)
+      }
+      reports.removeAll { $0.to.adding(seconds: Keeper.remembered_s) <= report.to }
+    }
   }
 
   /// Which row a report is added to.
@@ -27,7 +58,8 @@ extension Keeper {
 
   /// Reports that a diagnosis looks at: one comes every ten seconds.
   static let reportsRemembered = 6
-  /// A camera that nothing was told of for this long is not connected: three reports.
+  static let remembered_s: Int64 = 60
+  /// A camera that joined and that nothing was told of for this long is not connected, whatever was said: three reports.
   static let connected_s: Int64 = 30
   /// Minutes in memory at the most: ten of two thousand cameras, some megabytes.
   static let maximumMinutes = 20_000
@@ -43,54 +75,98 @@ extension Keeper {
   func took(_ list: [LinkHealth]) {
     let now = clock()
     var alarmed = false
-    for told in list.map(\.bounded) {
+    for var told in list.map(\.bounded) {
       guard let camera = cameras[told.camera], Self.isID(told.recording.rawValue),
         (now.seconds - told.from.seconds).magnitude <= UInt64(Self.plausible_s),
         (now.seconds - told.to.seconds).magnitude <= UInt64(Self.plausible_s)
       else { continue }
+      told.clockOffset_ms = standingClock(of: camera, at: told.to)?.offset_ms
       keep(told)
       var state = links[camera.id] ?? LinkState()
       state.total.add(told)
       linkFigures.total.add(told)
-      linkFigures.roundTrip_ms.add(told.roundTrip_ms, bounds: LinkFigures.roundTripBounds_ms)
+      if let trip_ms = told.roundTrip_ms {
+        linkFigures.roundTrip_ms.add(trip_ms, bounds: LinkFigures.roundTripBounds_ms)
+      }
       if let lag_ms = told.lag_ms { linkFigures.lag_ms.add(Double(lag_ms), bounds: LinkFigures.lagBounds_ms) }
       // What comes late, after an absence of the keeper, does not stand for now.
       if state.reports.last.map({ $0.to <= told.to }) ?? true {
         let wasStorming = state.isStorming
-        // Another recording, or a hole: what was before says nothing of now.
-        if let last = state.reports.last,
-          last.recording != told.recording || last.to.adding(seconds: Self.connected_s) < told.from
-        {
-          state.reports = []
-        }
-        state.reports = Array((state.reports + [told]).suffix(Self.reportsRemembered))
-        state.diagnoses = LinkDiagnosis.all(state.reports, clock: camera.clock)
+        state.append(told)
+        if let heardAt = state.heardAt { state.heardAt = max(heardAt, min(now, told.to)) }
+        state.diagnoses = LinkDiagnosis.all(state.reports, clock: standingClock(of: camera, at: now))
         if state.isStorming, !wasStorming {
           linkFigures.storms += 1
           logger.warning("retransmission storm: a link is too small for what its camera sends")
         }
-        alarmed = alarm(camera, state, at: min(now, told.to)) || alarmed
+        alarmed = alarm(camera, &state, at: min(now, told.to)) || alarmed
       }
       links[camera.id] = state
     }
     if alarmed { publishWall() }
   }
 
-  /// Brings the wall's alarms to what is diagnosed; returns whether that changed one.
-  private func alarm(_ camera: CameraEntry, _ state: LinkState, at time: UTCTime) -> Bool {
-    let wanted = state.diagnoses.filter { $0.severity == .alarm }
-    let codes = Set(LinkDiagnosis.Code.allCases.map(\.rawValue))
-    let before = Set(alarms.filter { $0.camera == camera.id && codes.contains($0.code) }.map(\.code))
-    guard !wanted.isEmpty || !before.isEmpty else { return false }
-    alarms.removeAll { $0.camera == camera.id && codes.contains($0.code) }
-    for diagnosis in wanted {
-      alarms.append(
-        CameraAlarm(
-          camera: camera.id, service: camera.service, at: time, code: diagnosis.code.rawValue,
-          sentence: diagnosis.sentence, canIssue: false))
-      if alarms.count > Self.maximumAlarms { alarms.removeFirst() }
+  /// Brings a camera's alarms to what is diagnosed; returns whether one came or went.
+  private func alarm(_ camera: CameraEntry, _ state: inout LinkState, at time: UTCTime) -> Bool {
+    let before = state.alarms
+    state.alarms = state.diagnoses.filter { $0.severity == .alarm }.map { diagnosis in
+      let code = diagnosis.code.rawValue
+      return CameraAlarm(
+        camera: camera.id, service: camera.service, at: before.first { $0.code == code }?.at ?? time, code: code,
+        sentence: diagnosis.sentence, canIssue: false)
     }
-    return Set(wanted.map(\.code.rawValue)) != before
+    return Set(state.alarms.map(\.code)) != Set(before.map(\.code))
+  }
+
+  /// Alarms of connected cameras' links, the oldest first and of each service so many. They stand beside the refusals and
+  /// take no place of theirs.
+  func linkAlarms() -> [CameraAlarm] {
+    let connected = connectedCameras()
+    var counts: [ServiceID: Int] = [:]
+    return links.filter { connected.contains($0.key) }.flatMap(\.value.alarms)
+      .sorted { ($0.at, $0.camera.rawValue, $0.code) < ($1.at, $1.camera.rawValue, $1.code) }
+      .filter { alarm in
+        counts[alarm.service, default: 0] += 1
+        return counts[alarm.service, default: 0] <= Self.maximumAlarms
+      }
+  }
+
+  /// What a camera told of its clock, where that still says something.
+  private func standingClock(of camera: CameraEntry, at time: UTCTime) -> CameraClock? {
+    camera.clock.flatMap { $0.stands(at: time) ? $0 : nil }
+  }
+
+  // MARK: Joining and leaving
+
+  func linkJoined(_ camera: CameraID, _ recording: RecordingID, at time: UTCTime) {
+    var state = links[camera] ?? LinkState()
+    state.connectionEnded()
+    if let last = state.reports.last,
+      last.recording != recording || last.to.adding(seconds: Self.connected_s) < time
+    {
+      state.reports = []
+      state.diagnoses = []
+    }
+    state.heardAt = min(clock(), time)
+    links[camera] = state
+  }
+
+  func linkLeft(_ camera: CameraID) { links[camera]?.connectionEnded() }
+
+  /// What the ingest says when it comes back: who is connected now.
+  func linksStand(_ recordings: [RecordingID]) {
+    let recordings = Set(recordings)
+    for incident in active.values {
+      let (camera, isNow) = (incident.entry.camera, recordings.contains(incident.entry.recording))
+      if isNow, incident.streaming, links[camera]?.heardAt != nil {
+        links[camera]?.heardAt = clock()
+      } else if isNow {
+        linkJoined(camera, incident.entry.recording, at: clock())
+      } else if incident.streaming {
+        linkLeft(camera)
+      }
+      incident.streaming = isNow
+    }
   }
 
   private func keep(_ told: LinkHealth) {
@@ -142,24 +218,30 @@ extension Keeper {
 
   // MARK: Telling
 
-  private func isConnected(_ state: LinkState) -> Bool {
-    state.reports.last.map { $0.to.adding(seconds: Self.connected_s) >= clock() } ?? false
+  /// From the join to the leave, and no longer than the ingest tells of them.
+  private func connectedCameras() -> Set<CameraID> {
+    let now = clock()
+    return Set(
+      active.values.lazy.filter(\.streaming).map(\.entry.camera).filter { camera in
+        self.links[camera]?.heardAt.map { $0.adding(seconds: Self.connected_s) >= now } ?? false
+      })
   }
 
   /// The cameras of the services in which somebody may see how links do.
   func cameraLinks(_ person: Person) async throws -> ConsoleReply {
     let services = Set(try await granted(person, .readLinks))
+    let connected = connectedCameras()
     let found = cameras.values.filter { services.contains($0.service) }.map { camera -> CameraLink in
       let service = self.services[camera.service]
       let state = links[camera.id] ?? LinkState()
-      let isConnected = isConnected(state)
+      let isConnected = connected.contains(camera.id)
       return CameraLink(
         camera: camera.id, service: camera.service, serviceName: service?.name ?? "?", model: camera.model,
         enabled: camera.enabled, isIssued: camera.issuedTo != nil, reception: reception(of: camera),
         clock: camera.clock, isConnected: isConnected,
         // What was is the recording's, and goes with it.
         health: isConnected ? Self.sum(state.reports) : nil,
-        diagnoses: isConnected ? LinkDiagnosis.all(state.reports, clock: camera.clock) : [])
+        diagnoses: isConnected ? state.diagnoses : [])
     }
     return .cameras(found.sorted { $0.camera.rawValue < $1.camera.rawValue })
   }
@@ -204,19 +286,21 @@ extension Keeper {
 
   func currentLinkFigures() -> LinkFigures {
     var figures = linkFigures
-    for state in links.values where isConnected(state) {
+    for camera in connectedCameras() {
       figures.connected += 1
-      for diagnosis in state.diagnoses { figures.diagnosed[diagnosis.code, default: 0] += 1 }
+      for diagnosis in links[camera]?.diagnoses ?? [] { figures.diagnosed[diagnosis.code, default: 0] += 1 }
     }
     return figures
   }
 
   func cameraFigures() -> [CameraFigures] {
-    links.compactMap { id, state in
-      state.reports.last.map { newest in
-        CameraFigures(
-          camera: id, isConnected: isConnected(state), newest: newest, total: state.total, clock: cameras[id]?.clock,
-          isStorming: isConnected(state) && state.isStorming)
+    let (connected, now) = (connectedCameras(), clock())
+    return links.compactMap { id, state in
+      cameras[id].map { camera in
+        let isConnected = connected.contains(id)
+        return CameraFigures(
+          camera: id, isConnected: isConnected, newest: isConnected ? state.reports.last : nil, total: state.total,
+          clock: standingClock(of: camera, at: now), isStorming: isConnected && state.isStorming)
       }
     }.sorted { $0.camera.rawValue < $1.camera.rawValue }
   }
@@ -262,7 +346,7 @@ extension Keeper {
   ) async throws {
     guard ReceptionSettings.relayBudgets_ms.contains(budget_ms) else {
       throw Problem.badRequest(
-        "L'attente du direct est de \(ReceptionSettings.relayBudgets_ms.lowerBound) à \(ReceptionSettings.relayBudgets_ms.upperBound) ms. (Budget out of range.)"
+        ReceptionSettings.relayBudgetSentence
       )
     }
     try await scribe.write(

@@ -78,7 +78,12 @@ extension Keeper {
       CameraAlarm(
         camera: camera.id, service: camera.service, at: refusal.at, code: refusal.code,
         sentence: refusal.sentence, canIssue: refusal.code == "not-issued" && camera.issuedTo == nil))
-    if alarms.count > Self.maximumAlarms { alarms.removeFirst() }
+    // The newest of its own service: no other service's goes for it.
+    if alarms.count(where: { $0.service == camera.service }) > Self.maximumAlarms,
+      let oldest = alarms.firstIndex(where: { $0.service == camera.service })
+    {
+      alarms.remove(at: oldest)
+    }
     publishWall()
   }
 }

@@ -108,6 +108,7 @@ package actor Keeper {
   static let grantsAhead = 2
   /// Local days a grant covers: today and the two after.
   static let daysAhead = 3
+  /// Refusals on the wall, of one service; and, beside them, so many of its links.
   static let maximumAlarms = 100
   static let maximumNotices = 4096
   /// An alarm leaves the wall after this time.
@@ -133,6 +134,7 @@ package actor Keeper {
   private var lastWall = ContinuousClock.now - .seconds(60)
   var active: [IncidentID: ActiveIncident] = [:]
   var viewings: [ViewingID: OpenViewing] = [:]
+  /// Refusals; what is wrong with links is in ``links``.
   var alarms: [CameraAlarm] = []
   var lastRefusal: [CameraID: RefusalEntry] = [:]
   var lastLinkTest: [CameraID: LinkTestResult] = [:]
@@ -414,7 +416,8 @@ package actor Keeper {
         notRecorded: unrecordedSince[entry.recording] != nil)
     }
     return WallState(
-      incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms, ingestConnected: !ingestStreams.isEmpty,
+      incidents: cards.sorted { $0.openedAt < $1.openedAt }, alarms: alarms + linkAlarms(),
+      ingestConnected: !ingestStreams.isEmpty,
       warnings: termWarnings, sweeperStopped: sweeper.stopped, storage: storageSentence, databaseAway: isDatabaseAway)
   }
 

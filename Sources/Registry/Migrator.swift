@@ -8,7 +8,7 @@ package import Postgres
 /// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
-  package static let version = 7
+  package static let version = 8
   /// SHA-256 of the migrations of this build: a folder that was tampered with is not run under the owner's role.
   package static let checksums = [
     "ca4eef982e4d40144b27e2cfc42dd0b74eb7a8cf8142a16431cd43b936a5cccf",
@@ -18,6 +18,7 @@ package struct Migrator: Sendable {
     "4935666586a23dadf66cf96b7e19c239cf88cc386cca1a053ed001e8a3ba69fa",
     "80daa5e2a3eec49c7aac1cf8de4068aec84460bd9d16a76dcded84370cc8718b",
     "30dce2c40711663495301282493bb17bd1e6c493a421f47b10d915bfe5e3ea72",
+    "f02c18c4a2f285dd96527a3be3ac5542a560e2eda199072ff985ec50ef2a96cc",
   ]
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E

@@ -338,7 +338,7 @@ package enum ConsoleReply: Sendable, Codable {
   /// The parts of the caller's services, and the paths of every part, so that no other's file is taken for a stray.
   case indexFacts([PartIndexFacts], paths: [String])
   case figures(ServerFigures)
-  case cameraFigures([CameraFigures])
+  case cameraFigures(node: String, [CameraFigures])
   case footageToCheck(PartIndexFacts?)
   case desk(DeskReply)
   case administered(AdminReply)

@@ -10,9 +10,9 @@ package struct CameraLink: Equatable, Sendable, Codable {
   package var isIssued: Bool
   package var reception: ReceptionSettings
   package var clock: CameraClock?
-  /// The ingest has told of it within half a minute.
+  /// From its join to its leave.
   package var isConnected: Bool
-  /// About its last minute; nil where it was not connected since the keeper's start.
+  /// About its last minute; nil where it is not connected, or nothing was measured yet.
   package var health: LinkHealth?
   /// Worst first; empty where nothing is wrong, or nothing is known.
   package var diagnoses: [LinkDiagnosis]
@@ -106,13 +106,15 @@ package struct LinkTotals: Equatable, Sendable, Codable {
 package struct CameraFigures: Equatable, Sendable, Codable {
   package var camera: CameraID
   package var isConnected: Bool
-  package var newest: LinkHealth
+  /// Nil where it is not connected, or nothing was measured yet.
+  package var newest: LinkHealth?
   package var total: LinkTotals
+  /// Where it still stands.
   package var clock: CameraClock?
   package var isStorming: Bool
 
   package init(
-    camera: CameraID, isConnected: Bool, newest: LinkHealth, total: LinkTotals, clock: CameraClock?, isStorming: Bool
+    camera: CameraID, isConnected: Bool, newest: LinkHealth?, total: LinkTotals, clock: CameraClock?, isStorming: Bool
   ) {
     self.camera = camera
     self.isConnected = isConnected

@@ -21,6 +21,13 @@ struct LinkTests {
     return health
   }
 
+  private static func timely(_ window_ms: Int, roundTrip_ms: Double?) -> LinkHealth {
+    report {
+      $0.delivery = .timely(window_ms: window_ms)
+      $0.roundTrip_ms = roundTrip_ms
+    }
+  }
+
   struct Case: CustomTestStringConvertible, Sendable {
     var name: String
     var reports: [LinkHealth]
@@ -40,14 +47,17 @@ struct LinkTests {
     Case(name: "nothing is known", reports: [], codes: []),
     Case(name: "a good link", reports: [report(0), report(1)], clock: clock(1999), codes: []),
     Case(
-      name: "latency below 2.5 round trips", reports: [report { $0.roundTrip_ms = 90 }], codes: [.latency],
+      name: "a window below 2.5 round trips", reports: [timely(120, roundTrip_ms: 90)], codes: [.latency],
       severity: .warning,
       words: [
         "latency 120 ms is below 2.5 × the round trip of 90 ms", "inférieure à 2,5 × l'aller-retour de 90 ms",
         "225 ms ou plus",
       ]),
-    Case(name: "latency of 2.5 round trips", reports: [report { $0.roundTrip_ms = 48 }], codes: []),
-    Case(name: "a sender without a latency", reports: [report { $0.senderLatency_ms = 0 }], codes: []),
+    Case(name: "a window of 2.5 round trips", reports: [timely(120, roundTrip_ms: 48)], codes: []),
+    Case(name: "the window counts, not the sender's latency", reports: [timely(500, roundTrip_ms: 90)], codes: []),
+    Case(name: "a round trip that nobody knows", reports: [timely(120, roundTrip_ms: nil)], codes: []),
+    // Neither end drops anything there, whatever the sender's latency.
+    Case(name: "complete delivery over a long way", reports: [report { $0.roundTrip_ms = 400 }], codes: []),
     Case(
       name: "a storm: repetitions while the lag grows",
       reports: [
@@ -58,6 +68,16 @@ struct LinkTests {
         },
       ], codes: [.storm, .lag], severity: .alarm,
       words: ["37 %", "le retard est de 2,6 s", "the lag is 2.6 s", "maxbw", "trop petite"]),
+    Case(
+      name: "a lag of another connection says nothing of this one's",
+      reports: [
+        report(0),
+        report(1) {
+          $0.connections = 1
+          $0.retransmitted = 700
+          $0.lag_ms = 900
+        },
+      ], codes: []),
     Case(
       name: "repetitions that keep up are no storm",
       reports: [report(0), report(1) { $0.retransmitted = 700 }], codes: []),
@@ -79,6 +99,24 @@ struct LinkTests {
         }
       ], codes: []),
     Case(
+      name: "one foreign message of a short connection is no alarm",
+      reports: [
+        report {
+          $0.connections = 1
+          $0.packets = 1
+          $0.foreign = 1
+        }
+      ], codes: [.foreign], severity: .warning),
+    Case(
+      name: "nor where nothing was counted",
+      reports: [
+        report {
+          $0.packets = 0
+          $0.measured_ms = 900
+          $0.foreign = 1
+        }
+      ], codes: [.foreign], severity: .warning),
+    Case(
       name: "lost and sent again", reports: [report { $0.lost = 100 }], codes: [.loss], severity: .notice,
       words: ["5 %"]),
     Case(
@@ -96,7 +134,7 @@ struct LinkTests {
       severity: .notice, words: ["une fois en 20 s"]),
     Case(
       name: "the encoder leaves something out", reports: [report { $0.discontinuities = 4 }],
-      codes: [.discontinuities], severity: .warning, words: ["4 fois", "sans perte sur la liaison"]),
+      codes: [.discontinuities], severity: .warning, words: ["a omis des données 4 fois", "sans perte sur la liaison"]),
     Case(
       name: "not a transport stream", reports: [report { $0.foreign = 1900 }], codes: [.notTransportStream],
       severity: .alarm, words: ["MPEG-TS"]),
@@ -125,6 +163,19 @@ struct LinkTests {
         },
       ], codes: [.silent], severity: .warning, words: ["depuis 10 s"]),
     Case(
+      name: "silent for long",
+      reports: (0..<5).map { n in report(Int64(n)) { $0.packets = n == 0 ? 1900 : 0 } },
+      codes: [.silent], severity: .warning, words: ["depuis 40 s", "for 40 s"]),
+    Case(
+      name: "the silence of the connection before does not count",
+      reports: [
+        report(0) { $0.packets = 0 },
+        report(1) {
+          $0.packets = 0
+          $0.connections = 1
+        },
+      ], codes: [.silent], severity: .warning, words: ["depuis 10 s"]),
+    Case(
       name: "the worst comes first",
       reports: [
         report {
@@ -132,6 +183,7 @@ struct LinkTests {
           $0.missing = 1
           $0.retransmitted = 1000
           $0.roundTrip_ms = 400
+          $0.delivery = .timely(window_ms: 120)
         }
       ], codes: [.storm, .latency, .missing, .loss], severity: .alarm),
   ]
@@ -142,6 +194,26 @@ struct LinkTests {
     #expect(found.map(\.code) == expected.codes)
     #expect(found.first?.severity == expected.severity)
     for words in expected.words { #expect(found.first?.sentence.contains(words) == true, "\(words)") }
+  }
+
+  // The history: a minute is judged by its own figures, and by whether its lag grew over the one before.
+  @Test func ofWhatWasBeforeOnlyTheLagCounts() {
+    let minute = Self.report {
+      $0.retransmitted = 700
+      $0.lag_ms = 900
+    }
+    #expect(LinkDiagnosis.all([minute]).isEmpty)
+    #expect(LinkDiagnosis.all([minute], lagBefore_ms: 500).isEmpty)
+    #expect(LinkDiagnosis.all([minute], lagBefore_ms: 100).map(\.code) == [.storm])
+    var anew = minute
+    anew.connections = 1
+    #expect(LinkDiagnosis.all([anew], lagBefore_ms: 100).isEmpty)
+  }
+
+  @Test func aRelayWaitsNoLongerThanTheRecorder() {
+    #expect(ReceptionSettings.relayBudgets_ms.contains(ReceptionSettings.relayBudget_ms))
+    #expect(ReceptionSettings.relayBudgets_ms.upperBound == ReceptionSettings.holeLimit_ms)
+    #expect(ReceptionSettings.relayBudgetSentence.contains("0 à 500 ms"))
   }
 
   @Test func countsAddUpAndStatesAreTheLaters() {
@@ -165,6 +237,14 @@ struct LinkTests {
     #expect(sum.roundTrip_ms == 55 && sum.senderLatency_ms == 200 && sum.recording == RecordingID("b"))
     #expect(sum.lag_ms == 900 && sum.drift_ppm == 12)
     #expect(sum.rate_kbps == 2000)
+    // What is not known leaves what was.
+    sum.add(
+      Self.report(3) {
+        $0.roundTrip_ms = nil
+        $0.clockOffset_ms = 7
+      })
+    sum.add(Self.report(4) { $0.roundTrip_ms = nil })
+    #expect(sum.roundTrip_ms == 55 && sum.clockOffset_ms == 7)
     // Told in another order it counts the same, and the later's states stay.
     var other = second
     other.add(first)
@@ -187,7 +267,7 @@ struct LinkTests {
       $0.delivery = .timely(window_ms: .min)
     }.bounded
     #expect(wild.packets == LinkHealth.maximumCount && wild.lost == 0 && wild.retransmitted == 0)
-    #expect(wild.roundTrip_ms == 0 && wild.senderLatency_ms == 0 && wild.drift_ppm == nil)
+    #expect(wild.roundTrip_ms == nil && wild.senderLatency_ms == 0 && wild.drift_ppm == nil)
     #expect(wild.delivery == .timely(window_ms: 0))
     var sum = wild
     for _ in 0..<3 { sum.add(wild) }

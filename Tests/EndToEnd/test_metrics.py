@@ -63,21 +63,25 @@ def test_links_are_told_of_all_together_and_of_each_only_where_it_is_asked(world
     camera = world.new_camera()
     running = cameras(camera, 40)
     world.incident(camera)
+    node = re.search(r'plastron_incidents_active{node="([^"]+)"}', metrics(world))[1]
     told = datetime.datetime.now(datetime.timezone.utc).isoformat()
     assert world.device("POST", "/clock", camera, json={"now": told}).status_code == 204
-    each = until(lambda: (lambda t: t if f'camera="{camera}"' in t else None)(metrics(world, "/metrics/cameras")), 30, 0.5)
+    each = until(lambda: (lambda t: t if f'round_trip_seconds{{node="{node}",camera="{camera}"' in t else None)(metrics(world, "/metrics/cameras")), 30, 0.5)
     assert value(each, "plastron_camera_connected", f'camera="{camera}"') == 1
     assert value(each, "plastron_camera_packets_total", f'camera="{camera}"') > 0
     assert value(each, "plastron_camera_rate_bytes_per_second", f'camera="{camera}"') > 6000
     assert 0 <= value(each, "plastron_camera_round_trip_seconds", f'camera="{camera}"') < 5
     assert "Porteur" not in each and world.service not in each
     labels = set(re.findall(r'(\w+)="', each))
-    assert labels == {"camera"}, labels
+    assert labels == {"node", "camera"}, labels
     all_of_them = metrics(world)
     assert camera not in all_of_them
     assert value(all_of_them, "plastron_cameras_connected") >= 1
     assert value(all_of_them, "plastron_link_bytes_total") > 0
     assert value(all_of_them, "plastron_link_round_trip_seconds_count") >= 1
+    # A dashboard over several nodes tells them apart by it; only whether a process answers is told without the keeper.
+    bare = {line.split("{")[0].split(" ")[0] for line in (all_of_them + each).splitlines() if not line.startswith("#") and 'node="' not in line}
+    assert bare == {"plastron_up"}, bare
     # One series a code, whatever happens.
     assert len(re.findall(r"^plastron_cameras_diagnosed{", all_of_them, re.M)) == 12
     # Every panel, variable and alert asks for what is there, and the guide has every name.

@@ -42,6 +42,24 @@ struct LinkHealthTests {
           IncidentEntry(
             id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
             activation: nil, openedAt: UTCTime(microseconds: world.wall.now)), threat: nil, peer: "test"))
+      try await join()
+    }
+
+    func join(_ epoch: Int64 = 1) async throws {
+      try await tell(
+        .streamJoined(incident, recording, epoch: epoch, at: UTCTime(microseconds: world.wall.now), peer: "test"))
+    }
+
+    func leave(_ epoch: Int64 = 1) async throws {
+      try await tell(.streamLeft(incident, recording, epoch: epoch, at: UTCTime(microseconds: world.wall.now)))
+    }
+
+    /// A report of a link that is too small.
+    func storm(_ n: Int64) -> LinkHealth {
+      report(n) {
+        $0.retransmitted = 600
+        $0.lag_ms = 100 + n * 700
+      }
     }
 
     /// Ten seconds that end now, from the n-th on.
@@ -132,7 +150,7 @@ struct LinkHealthTests {
     ]
     try await told.tell(.linkHealth(reports))
     #expect(await told.world.keeper.linkMinutes.isEmpty)
-    #expect(await told.world.keeper.currentLinkFigures().connected == 0)
+    #expect(await told.world.keeper.links.values.allSatisfy { $0.reports.isEmpty })
     // Of a recording that the register does not know, nothing is written.
     try await told.tell(.linkHealth([told.report(0) { $0.recording = RecordingID(UUID().uuidString.lowercased()) }]))
     pass(told, 300)
@@ -168,6 +186,146 @@ struct LinkHealthTests {
     figures = await told.world.keeper.currentLinkFigures()
     #expect(figures.connected == 0 && figures.diagnosed.isEmpty && figures.storms == 1)
     #expect(await told.world.keeper.cameraFigures().map(\.total.packets) == [4000])
+  }
+
+  @Test func whatIsWrongWithALinkGoesWithItsConnection() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    func connected() async -> Bool { await told.world.keeper.currentLinkFigures().connected == 1 }
+    func figures() async -> CameraFigures? { await told.world.keeper.cameraFigures().first }
+    // From the join on, before anything was measured.
+    #expect(await connected())
+    var seen = await figures()
+    #expect(seen?.isConnected == true && seen?.newest == nil)
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.storm(0)]))
+    #expect(await alarms(told) == ["retransmission-storm"])
+    #expect(await figures()?.isStorming == true)
+    try await told.leave()
+    #expect(await alarms(told) == [])
+    #expect(await !connected())
+    seen = await figures()
+    #expect(seen?.isConnected == false && seen?.isStorming == false && seen?.newest == nil)
+    #expect(await told.world.keeper.currentLinkFigures().diagnosed.isEmpty)
+    // It calls again: connected at once, in no storm before one is seen.
+    pass(told, 12)
+    try await told.join(2)
+    #expect(await connected())
+    #expect(await alarms(told) == [])
+    pass(told, 22)
+    try await told.tell(
+      .linkHealth([
+        told.report(1) {
+          $0.connections = 1
+          $0.retransmitted = 600
+        }
+      ]))
+    #expect(await alarms(told) == ["retransmission-storm"])
+    // When the ingest comes back it says who is connected.
+    try await told.tell(.streaming([told.recording]))
+    #expect(await alarms(told) == ["retransmission-storm"])
+    try await told.tell(.streaming([]))
+    #expect(await alarms(told) == [])
+    #expect(await !connected())
+    try await told.tell(.streaming([told.recording]), .linkHealth([told.report(2) { $0.retransmitted = 600 }]))
+    #expect(await alarms(told) == ["retransmission-storm"])
+    try await told.tell(
+      .incidentClosed(
+        IncidentClosed(
+          incident: told.incident, recording: told.recording, camera: CameraID("C"), at: Self.start.adding(seconds: 30),
+          cause: .endedByWearer, by: nil, damage: 0)))
+    #expect(await alarms(told) == [])
+    #expect(await !connected())
+  }
+
+  // A fleet on a bad network pushes no refusal off the wall, its own service's or another's.
+  @Test func alarmsOfLinksTakeNoPlaceOfRefusals() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    let other = ServiceID(
+      try await told.world.admin(
+        .createService(
+          name: "autre", regime: "pn-gn", act: "essai", date: LocalDate(year: 2027, month: 1, day: 1),
+          authorisedCameras: nil)))
+    try await told.world.admin(.enrolCamera(service: other.rawValue, CameraID("D"), model: ""))
+    func refusal(_ camera: String, _ service: ServiceID, _ code: String) -> IngestEvent {
+      .refused(
+        RefusalEntry(
+          at: Self.start, camera: camera, service: service, peer: "test", code: code, sentence: code, proven: false))
+    }
+    try await told.tell(refusal("D", other, "two-devices"), refusal("C", told.service, "two-devices"))
+    await told.world.keeper.storm(2 * Keeper.maximumAlarms, in: told.service, told.report(0) { $0.retransmitted = 600 })
+    var codes = await alarms(told)
+    #expect(codes.filter { $0 == "two-devices" }.count == 2)
+    #expect(codes.filter { $0 == "retransmission-storm" }.count == Keeper.maximumAlarms)
+    // Nor do the refusals of one service push off another's: each has its own bound.
+    for n in 0..<2 * Keeper.maximumAlarms { try await told.tell(refusal("C", told.service, "code-\(n)")) }
+    codes = await alarms(told)
+    #expect(codes.filter { $0 == "two-devices" }.count == 1)
+    #expect(codes.filter { $0.hasPrefix("code-") }.count == Keeper.maximumAlarms)
+    #expect(codes.filter { $0 == "retransmission-storm" }.count == Keeper.maximumAlarms)
+  }
+
+  @Test func aSilenceIsAsLongAsItLasts() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    for n in Int64(0)...12 {
+      pass(told, n * 10 + 10)
+      try await told.tell(.linkHealth([told.report(n) { if n > 0 { $0.packets = 0 } }]))
+    }
+    let silent = try #require(await told.world.keeper.links[CameraID("C")]?.diagnoses.first)
+    #expect(silent.code == .silent && silent.french.hasSuffix("depuis 120 s"))
+    pass(told, 140)
+    try await told.tell(.linkHealth([told.report(13)]))
+    #expect(await told.world.keeper.links[CameraID("C")]?.diagnoses.isEmpty == true)
+  }
+
+  // MET-3: what a camera said of its clock stands for a shift, and beside each minute of it.
+  @Test func aClockIsJudgedAndKeptForAsLongAsItStands() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0) { $0.clockOffset_ms = 77 }]))
+    try await told.world.tellClock(10)
+    pass(told, 70)
+    try await told.tell(.linkHealth([told.report(6)]))
+    func codes() async -> [LinkDiagnosis.Code] {
+      await told.world.keeper.links[CameraID("C")]?.diagnoses.map(\.code) ?? []
+    }
+    #expect(await codes() == [.clockOff])
+    #expect(await told.world.keeper.cameraFigures().first?.clock?.offset_ms == 10_000)
+    let later = CameraClock.standing_s / 10 + 10
+    pass(told, later * 10 + 10)
+    try await told.tell(.linkHealth([told.report(later)]))
+    #expect(await codes() == [])
+    #expect(await told.world.keeper.cameraFigures().first?.clock == nil)
+    pass(told, later * 10 + 200)
+    await told.world.keeper.keepLinkMinutes()
+    // The ingest knows nothing of it: what it might say is not taken.
+    #expect(try await told.rows().map(\.health.clockOffset_ms) == [nil, 10_000, nil])
+  }
+
+  @Test func aRoundTripThatNobodyKnowsIsNone() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    try await told.open()
+    pass(told, 10)
+    try await told.tell(.linkHealth([told.report(0) { $0.roundTrip_ms = nil }]))
+    pass(told, 100)
+    await told.world.keeper.keepLinkMinutes()
+    #expect(try await told.rows().map(\.health.roundTrip_ms) == [nil])
+    #expect(await told.world.keeper.currentLinkFigures().roundTrip_ms.counts.allSatisfy { $0 == 0 })
+    // Known later, and not forgotten by what does not know it.
+    let day = Self.calendar.day(of: Self.start)
+    for (n, trip) in [(Int64(1), 40.0), (2, nil)] {
+      try await told.world.register.insert([
+        LinkMinute(day: day, start: Self.start, health: told.report(n) { $0.roundTrip_ms = trip })
+      ])
+    }
+    #expect(try await told.rows().map(\.health.roundTrip_ms) == [40])
   }
 
   @Test func itGoesWithItsRecording() async throws {
@@ -259,12 +417,25 @@ struct LinkHealthTests {
     for call in [
       AdminCall.setReception(CameraID("C"), .timely(window_ms: 19), maximumRate_kbps: nil),
       .setReception(CameraID("C"), nil, maximumRate_kbps: 99), .setRelayBudget(service: told.service.rawValue, ms: -1),
+      .setRelayBudget(service: told.service.rawValue, ms: 501),
       .setReception(CameraID("none"), .complete, maximumRate_kbps: nil),
     ] {
       await #expect(throws: Problem.self) { try await told.world.admin(call) }
     }
     let acts = try told.world.entries().map(\.act)
     #expect(acts.filter { $0 == "camera.reception-set" }.count == 2 && acts.contains("service.relay-set"))
+  }
+
+  // A register that is brought forward from the journal meets budgets that could be set once.
+  @Test func aBudgetFromBeforeTheBoundIsBroughtForwardAsTheBound() async throws {
+    let told = try await Told.make()
+    defer { told.world.end() }
+    let first = told.world.journal.mark.size
+    try await told.world.keeper.scribe.write(
+      .modification, "service.relay-set", author: "test", service: told.service, ["budget_ms": .integer(4000)])
+    try await told.world.keeper.bringForward(from: first)
+    let budgets = try await told.world.pool.run { try $0.query("SELECT relay_budget_ms FROM service") }
+    #expect(try budgets.map { try $0.integer("relay_budget_ms") } == [Int64(ReceptionSettings.holeLimit_ms)])
   }
 
   @Test func linksAreSeenByWhoMayAndByNobodyElse() async throws {
@@ -280,7 +451,13 @@ struct LinkHealthTests {
     }
     try await told.open()
     pass(told, 10)
-    try await told.tell(.linkHealth([told.report(0) { $0.roundTrip_ms = 90 }]))
+    try await told.tell(
+      .linkHealth([
+        told.report(0) {
+          $0.roundTrip_ms = 90
+          $0.delivery = .timely(window_ms: 120)
+        }
+      ]))
     for name in ["chef", "op"] {
       guard
         case .cameras(let cameras) = try await told.world.keeper.answer(
@@ -324,6 +501,27 @@ extension KeeperWorld {
 
 extension Keeper {
   fileprivate func setAway(_ isAway: Bool) { setDatabaseAway(isAway) }
+
+  /// So many more cameras of a service are connected, and tell the same.
+  fileprivate func storm(_ count: Int, in service: ServiceID, _ report: LinkHealth) {
+    for n in 0..<count {
+      let camera = CameraID("S-\(n)")
+      let incident = IncidentID(newID())
+      var told = report
+      told.camera = camera
+      told.recording = RecordingID(newID())
+      cameras[camera] = CameraEntry(
+        id: camera, service: service, model: "", passphraseSealed: [], tokenHash: [], enabled: true, issuedTo: nil)
+      let open = ActiveIncident(
+        entry: IncidentEntry(
+          id: incident, recording: told.recording, service: service, camera: camera, agent: AgentID("a"),
+          reference: nil, activation: nil, openedAt: report.from), agent: nil)
+      open.streaming = true
+      active[incident] = open
+      linkJoined(camera, told.recording, at: report.from)
+      took([told])
+    }
+  }
 
   /// So many minutes wait.
   fileprivate func fill(to count: Int, of recording: RecordingID) {

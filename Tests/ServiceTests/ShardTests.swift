@@ -170,6 +170,44 @@ struct ShardTests {
     #expect(try line.recorded(line.grants[0]) == (0..<90).flatMap(Self.message))
   }
 
+  private static func health(_ line: Line) -> [LinkHealth] {
+    line.events.flatMap { event -> [LinkHealth] in if case .linkHealth(let list) = event { list } else { [] } }
+  }
+
+  // However short: what a connection carried is told when it is over, and by then the transport says nothing any more.
+  @Test(arguments: [(20, 0), (60, 1_200_000)])
+  func whatAConnectionCarriedIsToldWhenItIsOver(_ count: Int, _ pause_us: UInt32) throws {
+    let line = try Line()
+    do {
+      let socket = try line.call()
+      for number in 0..<count { try Self.send(number, socket) }
+      Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+      usleep(pause_us)
+    }
+    Self.wait("the end of the stream") {
+      line.events.contains { if case .streamLeft = $0 { true } else { false } }
+    }
+    line.shards.stop()
+    let health = try #require(Self.health(line).last)
+    #expect(Self.health(line).count == 1 && health.connections == 1)
+    #expect(health.packets >= count && health.bytes == Int64(count * Self.message_bytes))
+    #expect(health.senderLatency_ms == 120)
+    if pause_us > 0 { #expect((health.roundTrip_ms ?? 0) > 0) }
+  }
+
+  // The longer of both ends' wishes is the window that holds, and the one that is told.
+  @Test func theWindowThatHoldsIsTold() throws {
+    let line = try Line(reception: ReceptionSettings(delivery: .timely(window_ms: 60)))
+    do {
+      let socket = try line.call()
+      for number in 0..<20 { try Self.send(number, socket) }
+      Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+    }
+    Self.wait("a report") { !Self.health(line).isEmpty }
+    line.shards.stop()
+    #expect(Self.health(line).last?.delivery == .timely(window_ms: 120))
+  }
+
   // A camera that sends more than it may: its connection ends with a sentence, what it sent until then is kept.
   @Test func aCameraThatIsTooFastIsEndedAndItsIncidentGoesOn() throws {
     let line = try Line(reception: ReceptionSettings(maximumRate_kbps: 100))

@@ -3,6 +3,7 @@ import Footage
 import Testing
 
 @testable import Ingest
+@testable import SRT
 
 /// Transport packets of one PID with a payload; `counter` modulo 16.
 private func packet(_ counter: Int, pid: Int = 0x100, clock_90k: UInt64? = nil, mayJump: Bool = false) -> [UInt8] {
@@ -72,11 +73,11 @@ struct StreamInspectorTests {
   }
 }
 
-struct StreamClockTests {
+struct ProgramClockTests {
   private let frame_90k: Int64 = 3600
 
   @Test func lagIsWhatAnArrivalIsBehindTheBest() {
-    var clock = StreamClock()
+    var clock = ProgramClock()
     for frame in 0..<Int64(100) {
       clock.ticked(pid: 1, clock_90k: UInt64(frame * frame_90k), at: frame * 40_000 + (frame == 99 ? 700_000 : 0))
     }
@@ -85,7 +86,7 @@ struct StreamClockTests {
   }
 
   @Test func wrapsWithoutARestartAndCountsOne() {
-    var clock = StreamClock()
+    var clock = ProgramClock()
     let start = (Int64(1) << 33) - 10 * frame_90k
     for frame in 0..<Int64(50) {
       clock.ticked(pid: 1, clock_90k: UInt64(start + frame * frame_90k) & 0x1_FFFF_FFFF, at: frame * 40_000)
@@ -102,7 +103,7 @@ struct StreamClockTests {
 
   // A camera whose clock runs 80 millionths fast, with up to 30 ms of jitter.
   @Test func driftIsFoundUnderJitter() throws {
-    var clock = StreamClock()
+    var clock = ProgramClock()
     var random = SplitMix(seed: 7)
     for frame in 0..<Int64(25 * 300) {
       let media_us = Double(frame) * 40_000 * (1 + 80e-6)
@@ -115,7 +116,7 @@ struct StreamClockTests {
   }
 
   @Test func followsOneClockUntilItIsSilent() {
-    var clock = StreamClock()
+    var clock = ProgramClock()
     clock.ticked(pid: 1, clock_90k: 0, at: 0)
     clock.ticked(pid: 2, clock_90k: 8_000_000_000, at: 40_000)
     #expect(clock.restarts == 0)
@@ -177,6 +178,38 @@ struct BoundsTests {
       && !storm.looked(
         received: turns * 10, retransmitted: turns * 6, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(turns == StallWatch.stormLimit_us / 250_000)
+  }
+
+  @Test func aHoleIsWaitedForAsLongAsTheRelayMayBeSetTo() {
+    #expect(Reorderer.holeLimit_us == Int64(ReceptionSettings.holeLimit_ms) * 1000)
+  }
+
+  // What the transport said last stands for a connection that is over.
+  @Test func theLastReportOfALinkHasWhatTheTransportSaidLast() {
+    let begin = UTCTime(microseconds: 0)
+    var meter = LinkMeter(
+      delivery: .complete, senderLatency_ms: 120, at: MonotonicTime(microseconds: 0), wall: begin)
+    let intake = PacketIntake(reorderer: Reorderer(first: 0, begunAt: begin), assembler: ChunkAssembler(epoch: 1))
+    func read(_ second: Int64) -> LinkHealth {
+      meter.read(
+        CameraID("C"), RecordingID("r"), intake, now: MonotonicTime(microseconds: second * 1_000_000),
+        wall: begin.adding(seconds: second))
+    }
+    let blind = read(1)
+    #expect(blind.packets == 0 && blind.roundTrip_ms == nil && blind.connections == 1)
+    func looked(_ packets: Int64) {
+      meter.looked(
+        LinkStatistics(
+          packetsReceived: packets, packetsLost: 4, packetsRetransmitted: 3, roundTrip_ms: 70, rate_mbps: 1,
+          receiveBuffer_bytes: 0))
+    }
+    looked(90)
+    looked(100)
+    meter.looked(nil)
+    let last = read(2)
+    #expect(last.packets == 100 && last.lost == 4 && last.retransmitted == 3 && last.roundTrip_ms == 70)
+    let nothing = read(3)
+    #expect(nothing.packets == 0 && nothing.lost == 0 && nothing.roundTrip_ms == 70)
   }
 
   @Test func camerasAreSpreadOverTheThreadsAndStayThere() {

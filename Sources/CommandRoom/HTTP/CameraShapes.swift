@@ -27,7 +27,8 @@ struct LinkShape: Encodable {
   var retransmitted: Int64
   var duplicates: Int64
   var missing: Int64
-  var roundTrip_ms: Double
+  /// Left out where the transport was never asked.
+  var roundTrip_ms: Double?
   var senderLatency_ms: Int
   var delivery: String
   var window_ms: Int?
@@ -36,6 +37,8 @@ struct LinkShape: Encodable {
   var clockRestarts: Int64
   var discontinuities: Int64
   var foreign: Int64
+  /// How far the camera's own clock was ahead, as it had told; left out where nothing stands.
+  var clockOffset_ms: Int64?
 
   init(_ health: LinkHealth) {
     from = APITime.text(health.from)
@@ -59,6 +62,7 @@ struct LinkShape: Encodable {
     clockRestarts = health.clockRestarts
     discontinuities = health.discontinuities
     foreign = health.foreign
+    clockOffset_ms = health.clockOffset_ms
   }
 }
 
@@ -87,7 +91,7 @@ struct CameraShape: Encodable {
   var link: LinkShape?
   /// Worst first.
   var diagnoses: [DiagnosisShape]
-  /// The worst of them, or that nothing is wrong, or that it is not connected.
+  /// The worst of them, or that nothing is wrong, that nothing was measured yet, or that it is not connected.
   var sentence: String
 
   init(_ camera: CameraLink) {
@@ -108,8 +112,15 @@ struct CameraShape: Encodable {
     link = camera.health.map(LinkShape.init)
     diagnoses = camera.diagnoses.map(DiagnosisShape.init)
     sentence =
-      camera.isConnected
-      ? camera.diagnoses.first?.sentence ?? LinkDiagnosis.good : "Non connectée. (Not connected.)"
+      if !camera.isConnected {
+        "Non connectée. (Not connected.)"
+      } else if let worst = camera.diagnoses.first {
+        worst.sentence
+      } else if camera.health == nil {
+        "Connectée ; premières mesures dans dix secondes. (Connected; first figures within ten seconds.)"
+      } else {
+        LinkDiagnosis.good
+      }
   }
 }
 
@@ -129,14 +140,16 @@ struct LinkMinutesShape: Encodable {
     var before: LinkMinute?
     self.minutes = minutes.map { minute in
       defer { before = minute }
-      // The minute before, where it was the one before: what grows is seen by it.
-      let earlier = before.flatMap { earlier in
+      // Of the minute before only its lag, where it was the one before: what grows is seen by it.
+      let lagBefore_ms = before.flatMap { earlier in
         earlier.health.recording == minute.health.recording && earlier.start.adding(seconds: 60) == minute.start
-          ? earlier.health : nil
+          ? earlier.health.lag_ms : nil
       }
+      let clock = minute.health.clockOffset_ms.map { CameraClock(offset_ms: $0, toldAt: minute.start) }
       return Minute(
         minute: APITime.text(minute.start), link: LinkShape(minute.health),
-        diagnoses: LinkDiagnosis.all([earlier, minute.health].compactMap { $0 }).map(DiagnosisShape.init))
+        diagnoses: LinkDiagnosis.all([minute.health], lagBefore_ms: lagBefore_ms, clock: clock).map(DiagnosisShape.init)
+      )
     }
     self.next = next.map(APITime.text)
   }

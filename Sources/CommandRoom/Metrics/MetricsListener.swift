@@ -53,14 +53,14 @@ struct MetricsListener: Sendable {
   }
 
   private func camerasText() async -> String {
-    var cameras: [CameraFigures] = []
+    var out = MetricsText()
     do throws(Problem) {
-      if case .cameraFigures(let found) = try await keeper.call(.cameraFigures) { cameras = found }
+      if case .cameraFigures(let node, let cameras) = try await keeper.call(.cameraFigures) {
+        out.addCameras(cameras, [("node", node)])
+      }
     } catch {
       logger.debug("no figures", metadata: ["problem": "\(error.code)"])
     }
-    var out = MetricsText()
-    out.addCameras(cameras)
     return out.text
   }
 
@@ -98,7 +98,7 @@ struct MetricsListener: Sendable {
     out.addLinks(figures.links, node)
     guard let ingest = figures.ingest else { return out.text }
     out.add(
-      histogram: "plastron_durability_seconds", "Time from a chunk's first packet to its being flushed.",
+      histogram: "plastron_durability_seconds", "Time from a chunk's first packet to its being flushed.", node,
       bounds: DurabilityCounts.bounds_ms.map { Double($0) / 1000 }, counts: ingest.durability.counts,
       sum: Double(ingest.durability.sum_ms) / 1000)
     gauge("plastron_recordings_failing", "Recordings whose file takes nothing now; must be 0.", ingest.failing.count)

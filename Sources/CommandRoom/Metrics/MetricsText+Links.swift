@@ -33,16 +33,16 @@ extension MetricsText {
     func seconds(_ bounds_ms: [Double]) -> [Double] { bounds_ms.map { $0 / 1000 } }
     add(
       histogram: "plastron_link_round_trip_seconds", "Round trip, one observation a camera and report of ten seconds.",
-      bounds: seconds(LinkFigures.roundTripBounds_ms), counts: links.roundTrip_ms.counts,
+      node, bounds: seconds(LinkFigures.roundTripBounds_ms), counts: links.roundTrip_ms.counts,
       sum: links.roundTrip_ms.sum / 1000)
     add(
       histogram: "plastron_link_lag_seconds", "Lag behind real time, one observation a camera and report.",
-      bounds: seconds(LinkFigures.lagBounds_ms), counts: links.lag_ms.counts, sum: links.lag_ms.sum / 1000)
+      node, bounds: seconds(LinkFigures.lagBounds_ms), counts: links.lag_ms.counts, sum: links.lag_ms.sum / 1000)
   }
 
-  /// The one label, `camera`, has as many values as cameras were connected since the start: of those enrolled.
-  mutating func addCameras(_ cameras: [CameraFigures]) {
-    func label(_ camera: CameraFigures) -> Labels { [("camera", camera.camera.rawValue)] }
+  /// The label `camera` has as many values as cameras were connected since the start: of those enrolled.
+  mutating func addCameras(_ cameras: [CameraFigures], _ node: Labels) {
+    func label(_ camera: CameraFigures) -> Labels { node + [("camera", camera.camera.rawValue)] }
     func samples(_ value: (CameraFigures) -> Double?) -> [(labels: Labels, value: Double)] {
       cameras.compactMap { camera in value(camera).map { (label(camera), $0) } }
     }
@@ -53,18 +53,19 @@ extension MetricsText {
       samples { $0.isStorming ? 1 : 0 })
     add(
       "plastron_camera_rate_bytes_per_second", .gauge, "Rate of its last report.",
-      samples { $0.isConnected ? Double($0.newest.rate_kbps) * 125 : 0 })
+      samples { Double($0.newest?.rate_kbps ?? 0) * 125 })
     add(
       "plastron_camera_round_trip_seconds", .gauge, "Its last round trip.",
-      samples { $0.isConnected ? $0.newest.roundTrip_ms / 1000 : nil })
+      samples { $0.newest?.roundTrip_ms.map { $0 / 1000 } })
     add(
       "plastron_camera_lag_seconds", .gauge, "How far it is behind real time.",
-      samples { $0.isConnected ? $0.newest.lag_ms.map { Double($0) / 1000 } : nil })
+      samples { $0.newest?.lag_ms.map { Double($0) / 1000 } })
     add(
       "plastron_camera_clock_drift_ratio", .gauge, "How much too fast its encoder's clock runs.",
-      samples { $0.isConnected ? $0.newest.drift_ppm.map { $0 / 1_000_000 } : nil })
+      samples { $0.newest?.drift_ppm.map { $0 / 1_000_000 } })
     add(
-      "plastron_camera_clock_offset_seconds", .gauge, "How far its clock was ahead when it last told.",
+      "plastron_camera_clock_offset_seconds", .gauge,
+      "How far its clock was ahead, as it told in the last twelve hours.",
       samples { $0.clock.map { Double($0.offset_ms) / 1000 } })
     for total in Self.totals {
       add("plastron_camera_\(total.name)", .counter, total.help, samples { Double(total.value($0.total)) })

@@ -24,18 +24,22 @@ struct MetricsText: Equatable {
   }
 
   /// - Parameters:
+  ///   - labels: of every sample, besides the bucket's.
   ///   - bounds: upper bounds, ascending, without the last, which is infinite.
   ///   - counts: how many fell into each, not added up; one more than there are bounds.
-  mutating func add(histogram name: String, _ help: String, bounds: [Double], counts: [Int], sum: Double) {
+  mutating func add(
+    histogram name: String, _ help: String, _ labels: [(name: String, value: String)], bounds: [Double], counts: [Int],
+    sum: Double
+  ) {
     guard counts.count == bounds.count + 1 else { return }
     begin(name, .histogram, help)
     var total = 0
     for (index, count) in counts.enumerated() {
       total += count
-      line(name + "_bucket", [("le", index < bounds.count ? "\(bounds[index])" : "+Inf")], Double(total))
+      line(name + "_bucket", labels + [("le", index < bounds.count ? "\(bounds[index])" : "+Inf")], Double(total))
     }
-    line(name + "_sum", [], sum)
-    line(name + "_count", [], Double(total))
+    line(name + "_sum", labels, sum)
+    line(name + "_count", labels, Double(total))
   }
 
   private mutating func begin(_ name: String, _ kind: Kind, _ help: String) {

@@ -54,7 +54,8 @@ package struct LinkDiagnosis: Equatable, Sendable, Codable {
 }
 
 extension LinkDiagnosis {
-  /// A sender that waits for less than so many round trips gives a packet up before it can be sent again twice.
+  /// In timely delivery: a window of fewer round trips gives a packet up before it can be sent again twice. In complete
+  /// delivery nothing is given up, whatever the latency.
   package static let latencyRatio = 2.5
   /// Of what came, this share sent again while the lag grows is a link that is too small: one that merely loses a fifth stays
   /// below it. docs/design/links.md.
@@ -69,7 +70,7 @@ extension LinkDiagnosis {
   /// Missing for good: one in a hundred is seen in every second of picture.
   package static let missingShare = 0.01
   package static let lagBound_ms: Int64 = 2000
-  /// Connected for this long without a packet.
+  /// Connected, and for this long without a packet.
   package static let silence_ms: Int64 = 5000
   /// A quartz is good to 100 millionths; more is a second in an hour and a half.
   package static let driftBound_ppm = 200.0
@@ -77,10 +78,13 @@ extension LinkDiagnosis {
   /// What is wrong, worst first; empty where nothing is.
   ///
   /// - Parameters:
-  ///   - reports: of one camera, oldest first, each ``LinkHealth/bounded``: about a minute's.
-  ///   - clock: what the camera told of its own clock.
-  package static func all(_ reports: [LinkHealth], clock: CameraClock? = nil) -> [LinkDiagnosis] {
-    guard let evidence = Evidence(reports, clock) else { return [] }
+  ///   - reports: of one camera, oldest first, each ``LinkHealth/bounded``: about a minute's. All of them are judged.
+  ///   - lagBefore_ms: the lag before the first of them, which says whether it grows; nil: not known.
+  ///   - clock: what the camera told of its own clock, where it stands for this time.
+  package static func all(
+    _ reports: [LinkHealth], lagBefore_ms: Int64? = nil, clock: CameraClock? = nil
+  ) -> [LinkDiagnosis] {
+    guard let evidence = Evidence(reports, lagBefore_ms, clock) else { return [] }
     let found = rules.compactMap { $0(evidence) }
     // Of equal weight, in the order of the table.
     return [Severity.alarm, .warning, .notice].flatMap { severity in found.filter { $0.severity == severity } }
@@ -92,24 +96,36 @@ extension LinkDiagnosis {
     var window: LinkHealth
     /// How much the lag has grown; nil where it is not known.
     var lagGrowth_ms: Int64?
+    /// How long nothing came, to the end of the newest.
+    var silent_ms: Int64 = 0
     var clock: CameraClock?
 
-    init?(_ reports: [LinkHealth], _ clock: CameraClock?) {
+    init?(_ reports: [LinkHealth], _ lagBefore_ms: Int64?, _ clock: CameraClock?) {
       guard let newest = reports.last, var window = reports.first else { return nil }
       for report in reports.dropFirst() { window.add(report) }
       self.newest = newest
       self.window = window
       self.clock = clock
-      if reports.count > 1, let now = newest.lag_ms, let before = reports.lazy.compactMap(\.lag_ms).first {
-        lagGrowth_ms = now - before
+      // A lag is measured against the best of its own connection.
+      let begin = reports.lastIndex { $0.connections > 0 }
+      let current = reports[(begin ?? reports.startIndex)...]
+      var lags = current.compactMap(\.lag_ms)
+      if begin == nil, let lagBefore_ms { lags.insert(lagBefore_ms, at: 0) }
+      if lags.count > 1, let now = newest.lag_ms, let before = lags.first { lagGrowth_ms = now - before }
+      for report in current.reversed() {
+        guard report.packets == 0 else { break }
+        silent_ms += report.measured_ms
       }
     }
+
+    /// What comes is no transport stream at all.
+    var isForeign: Bool { window.packets >= judgedPackets && window.foreign >= window.packets / 2 }
   }
 
   /// The table. Each rule looks at its own figures only.
   private static let rules: [@Sendable (Evidence) -> LinkDiagnosis?] = [
     { e in
-      guard e.window.foreign > 0, e.window.foreign >= e.window.packets / 2 else { return nil }
+      guard e.isForeign else { return nil }
       return LinkDiagnosis(
         .notTransportStream, .alarm,
         "ce que la caméra envoie n'est pas un flux de transport MPEG (MPEG-TS) : changez son format d'envoi",
@@ -137,11 +153,10 @@ extension LinkDiagnosis {
         "\(e.window.missing) packets never came in \(span(e.window))")
     },
     { e in
-      guard e.newest.packets == 0, e.newest.measured_ms >= silence_ms else { return nil }
-      let silent_ms = e.newest.measured_ms
+      guard e.silent_ms >= silence_ms else { return nil }
       return LinkDiagnosis(
-        .silent, .warning, "connectée, la caméra n'envoie rien depuis \(silent_ms / 1000) s",
-        "connected, the camera has sent nothing for \(silent_ms / 1000) s")
+        .silent, .warning, "connectée, la caméra n'envoie rien depuis \(e.silent_ms / 1000) s",
+        "connected, the camera has sent nothing for \(e.silent_ms / 1000) s")
     },
     { e in
       guard e.window.packets >= judgedPackets, e.window.lostShare >= lossShare else { return nil }
@@ -151,12 +166,13 @@ extension LinkDiagnosis {
         "the link loses \(percent) % of the packets, they are asked for again")
     },
     { e in
-      let (latency, trip) = (e.newest.senderLatency_ms, e.newest.roundTrip_ms)
-      guard latency > 0, trip > 0, Double(latency) < latencyRatio * trip else { return nil }
+      guard let latency = e.newest.delivery.window_ms, latency > 0, let trip = e.newest.roundTrip_ms,
+        Double(latency) < latencyRatio * trip
+      else { return nil }
       let wanted = Int((latencyRatio * trip).rounded(.up))
       return LinkDiagnosis(
         .latency, .warning,
-        "la latence de \(latency) ms est inférieure à 2,5 × l'aller-retour de \(Int(trip.rounded())) ms : réglez la caméra à \(wanted) ms ou plus",
+        "la latence de \(latency) ms est inférieure à 2,5 × l'aller-retour de \(Int(trip.rounded())) ms : réglez la fenêtre de la caméra à \(wanted) ms ou plus",
         "latency \(latency) ms is below 2.5 × the round trip of \(Int(trip.rounded())) ms")
     },
     { e in
@@ -181,12 +197,12 @@ extension LinkDiagnosis {
       guard e.window.discontinuities > 0 else { return nil }
       return LinkDiagnosis(
         .discontinuities, .warning,
-        "l'encodeur de la caméra a laissé des trous \(e.window.discontinuities) fois en \(span(e.window)), sans perte sur la liaison",
+        "l'encodeur de la caméra a omis des données \(e.window.discontinuities) fois en \(span(e.window)), sans perte sur la liaison",
         "the camera's encoder left something out \(e.window.discontinuities) times in \(span(e.window)), nothing was lost on the way"
       )
     },
     { e in
-      guard e.window.foreign > 0, e.window.foreign < e.window.packets / 2 else { return nil }
+      guard e.window.foreign > 0, !e.isForeign else { return nil }
       return LinkDiagnosis(
         .foreign, .warning, "\(e.window.foreign) message(s) en \(span(e.window)) ne sont pas du MPEG-TS entier",
         "\(e.window.foreign) messages in \(span(e.window)) are not whole MPEG-TS packets")

@@ -23,7 +23,9 @@ extension LinkHealth {
     health.clockRestarts = count(clockRestarts)
     health.discontinuities = count(discontinuities)
     health.foreign = count(foreign)
-    health.roundTrip_ms = roundTrip_ms.isFinite ? min(max(0, roundTrip_ms), Double(Self.maximumTime_ms)) : 0
+    health.roundTrip_ms = roundTrip_ms.flatMap { trip in
+      trip.isFinite ? min(max(0, trip), Double(Self.maximumTime_ms)) : nil
+    }
     health.senderLatency_ms = min(max(0, senderLatency_ms), Int(Self.maximumTime_ms))
     health.lag_ms = lag_ms.map { min(max(0, $0), Self.maximumTime_ms) }
     health.drift_ppm = drift_ppm.flatMap { drift in
@@ -54,10 +56,11 @@ extension LinkHealth {
     guard later.to >= to else { return }
     recording = later.recording
     to = later.to
-    roundTrip_ms = later.roundTrip_ms
+    roundTrip_ms = later.roundTrip_ms ?? roundTrip_ms
     senderLatency_ms = later.senderLatency_ms
     delivery = later.delivery
     drift_ppm = later.drift_ppm ?? drift_ppm
+    clockOffset_ms = later.clockOffset_ms ?? clockOffset_ms
   }
 
   /// Mean rate over what was measured.

@@ -32,8 +32,13 @@ package struct ReceptionSettings: Equatable, Sendable, Codable {
   package static let relayBudget_ms = 400
   /// Bounds that can be set: below 100 kbit/s there is no picture, above 200 Mbit/s no body camera.
   package static let rates_kbps = 100...200_000
-  /// Budgets that can be set: a relay that waits for longer is not live.
-  package static let relayBudgets_ms = 0...5000
+  /// How long the recorder waits for a missing packet before it writes what is behind it; what comes later fills the hole.
+  package static let holeLimit_ms = 500
+  /// Budgets that can be set: what the recorder waits for no longer, the relay does not wait for either.
+  package static let relayBudgets_ms = 0...holeLimit_ms
+  /// Said where another is asked for.
+  package static let relayBudgetSentence =
+    "L'attente du direct est de \(relayBudgets_ms.lowerBound) à \(relayBudgets_ms.upperBound) ms : ce que l'enregistrement n'attend plus, le direct ne l'attend pas non plus. (The relay waits for 0 to \(holeLimit_ms) ms, as the recorder does.)"
 
   package var delivery: Delivery
   package var maximumRate_kbps: Int
@@ -76,7 +81,8 @@ package struct CameraClock: Equatable, Sendable, Codable {
 
 /// How the link of one camera did between two instants, as the ingest saw it.
 ///
-/// Counts are of this time only; figures that are states (round trip, lag, drift) are the last known.
+/// Counts are of this time only; figures that are states (round trip, lag, drift) are the last known. The last report of a
+/// connection has what the transport said last, and of packets at least those that were handed over.
 package struct LinkHealth: Equatable, Sendable, Codable {
   package var camera: CameraID
   package var recording: RecordingID
@@ -96,9 +102,11 @@ package struct LinkHealth: Equatable, Sendable, Codable {
   package var duplicates: Int64
   /// Packets that never came.
   package var missing: Int64
-  package var roundTrip_ms: Double
+  /// Nil where the transport was never asked before the connection ended.
+  package var roundTrip_ms: Double?
   /// The latency that the sender was set to.
   package var senderLatency_ms: Int
+  /// With the window that was in force: the one that was set or the sender's latency, whichever is longer.
   package var delivery: Delivery
   /// How far the arrival lags behind the stream's own clock, beyond the best of this connection; nil without a program clock.
   package var lag_ms: Int64?
@@ -110,6 +118,9 @@ package struct LinkHealth: Equatable, Sendable, Codable {
   package var discontinuities: Int64
   /// Messages that are not whole transport stream packets.
   package var foreign: Int64
+  /// How far the camera's own clock was ahead of the server's, as it had told; nil where nothing stands (MET-3). The keeper's:
+  /// the ingest does not know it.
+  package var clockOffset_ms: Int64?
 
   package init(camera: CameraID, recording: RecordingID, from: UTCTime, to: UTCTime, delivery: Delivery) {
     self.camera = camera
@@ -125,7 +136,6 @@ package struct LinkHealth: Equatable, Sendable, Codable {
     retransmitted = 0
     duplicates = 0
     missing = 0
-    roundTrip_ms = 0
     senderLatency_ms = 0
     clockRestarts = 0
     discontinuities = 0

@@ -49,11 +49,14 @@ final class Connection {
     lastLook = now
     self.isLinkTest = isLinkTest
     self.epoch = epoch
-    var holeLimit_us = Reorderer.holeLimit_us
-    if case .timely = reception.delivery {
+    var holeLimit_us = Int64(ReceptionSettings.holeLimit_ms) * 1000
+    var delivery = reception.delivery
+    if case .timely = delivery {
       // What the transport does not hand over in order by then, it has dropped.
       holeLimit_us = 0
-      lastWindow_us = Int64(accepted.socket.window_ms()) * 1000 + Self.margin_us
+      let window_ms = accepted.socket.window_ms()
+      lastWindow_us = Int64(window_ms) * 1000 + Self.margin_us
+      delivery = .timely(window_ms: window_ms)
     } else {
       lastWindow_us = 0
     }
@@ -63,6 +66,6 @@ final class Connection {
         relayBudget_us: Int64(reception.relayBudget_ms) * 1000),
       assembler: ChunkAssembler(epoch: epoch))
     meter = LinkMeter(
-      delivery: reception.delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)
+      delivery: delivery, senderLatency_ms: accepted.socket.senderLatency_ms(), at: now, wall: wall)
   }
 }

@@ -27,6 +27,8 @@ struct LinkMeter: Sendable {
   private(set) var due: MonotonicTime
   /// Bytes that came, since the connection began.
   var bytes: Int64 = 0
+  /// What the transport said last: once a connection is over it says nothing any more.
+  private(set) var figures: LinkStatistics?
 
   init(delivery: Delivery, senderLatency_ms: Int, at now: MonotonicTime, wall: UTCTime) {
     self.delivery = delivery
@@ -35,15 +37,19 @@ struct LinkMeter: Sendable {
     due = MonotonicTime(microseconds: now.microseconds + Self.interval_us)
   }
 
+  /// The transport was asked; nil where it says nothing.
+  mutating func looked(_ figures: LinkStatistics?) { if let figures { self.figures = figures } }
+
   /// The figures since the last call.
   mutating func read(
-    _ camera: CameraID, _ recording: RecordingID, _ figures: LinkStatistics?, _ reorderer: Reorderer,
-    _ inspector: StreamInspector, now: MonotonicTime, wall: UTCTime
+    _ camera: CameraID, _ recording: RecordingID, _ intake: PacketIntake, now: MonotonicTime, wall: UTCTime
   ) -> LinkHealth {
+    let (reorderer, inspector) = (intake.reorderer, intake.assembler.inspector)
     var health = LinkHealth(camera: camera, recording: recording, from: from, to: wall, delivery: delivery)
     var current = told
+    // What was handed over did come, whether or not the transport could be asked since.
+    current.packets = max(figures?.packetsReceived ?? 0, intake.messages)
     if let figures {
-      current.packets = figures.packetsReceived
       current.lost = Int64(figures.packetsLost)
       current.retransmitted = Int64(figures.packetsRetransmitted)
       health.roundTrip_ms = figures.roundTrip_ms

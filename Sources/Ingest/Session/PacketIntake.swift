@@ -12,8 +12,15 @@ struct PacketIntake: Sendable {
     var isOver = false
   }
 
+  /// Messages that were handed over, since the connection began.
+  private(set) var messages: Int64 = 0
   var reorderer: Reorderer
   var assembler: ChunkAssembler
+
+  init(reorderer: Reorderer, assembler: ChunkAssembler) {
+    self.reorderer = reorderer
+    self.assembler = assembler
+  }
 
   /// Reads at most `limit` messages.
   ///
@@ -34,6 +41,7 @@ struct PacketIntake: Sendable {
         return turn
       case .message(let length, let sequence):
         turn.bytes += length
+        messages += 1
         guard isRecorded else { continue }
         reorderer.arrived(
           sequence31: sequence, bytes: UnsafeRawBufferPointer(rebasing: buffer[0..<length]), arrival: arrival,

@@ -1,3 +1,5 @@
+import Doctrine
+
 /// Tells a connection that the transport will never deliver from again from one that waits for a retransmission. Pure.
 ///
 /// A packet that the sender gave up freezes a connection of libsrt 1.5 for ever: packets go on arriving and none is handed
@@ -11,8 +13,6 @@ struct StallWatch: Sendable {
   static let limit_us: Int64 = 3_000_000
   /// The same where the link is too small.
   static let stormLimit_us: Int64 = 10_000_000
-  /// Of what arrives, sent again: docs/design/links.md.
-  private static let stormShare = 0.35
 
   /// Time of nothing arriving while something waits for a packet before it: longer than the transport lets a silent link be.
   static let quietLimit_us: Int64 = 6_000_000
@@ -54,7 +54,7 @@ struct StallWatch: Sendable {
     start = first
     let limit_us = Self.limit_us + patience_us
     guard arriving_us >= limit_us else { return false }
-    let isStorm = Double(again - first.retransmitted) > Double(total - first.received) * Self.stormShare
+    let isStorm = Double(again - first.retransmitted) > Double(total - first.received) * LinkDiagnosis.stormShare
     return !isStorm || arriving_us >= max(limit_us, Self.stormLimit_us)
   }
 }

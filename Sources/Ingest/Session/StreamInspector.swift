@@ -29,7 +29,7 @@ struct StreamInspector: Sendable {
   private var counters = [UInt8](repeating: StreamInspector.unknown, count: 0x2000)
   private var lastArrival: UTCTime?
   private var omission: Omission?
-  private(set) var clock = StreamClock()
+  private(set) var clock = ProgramClock()
   /// Messages that are not whole transport stream packets.
   private(set) var foreign: Int64 = 0
   private(set) var discontinuities: Int64 = 0

@@ -162,6 +162,7 @@ extension ShardCore {
   func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil) {
     guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
     connections.remove(at: place)
+    connection.meter.looked(connection.accepted.socket.statistics())
     guard !connection.isLinkTest else {
       connection.state.connection = nil
       sayClosed(connection, "link-test")
@@ -206,12 +207,12 @@ extension ShardCore {
   }
 
   private func tellLinkTest(_ connection: Connection, at now: MonotonicTime) {
-    let figures = connection.accepted.socket.statistics()
+    let figures = connection.meter.figures
     common.spool.append(
       .linkTested(
         LinkTestResult(
           camera: connection.camera, at: common.clocks.wall(), duration_ms: now.since(connection.acceptedAt) / 1000,
-          packets: figures?.packetsReceived ?? 0, lost: figures?.packetsLost ?? 0,
+          packets: max(figures?.packetsReceived ?? 0, connection.intake.messages), lost: figures?.packetsLost ?? 0,
           roundTrip_ms: figures?.roundTrip_ms ?? 0, rate_mbps: figures?.rate_mbps ?? 0)))
   }
 }

@@ -30,6 +30,8 @@ extension ShardCore {
   private func watchConnections(now: MonotonicTime) {
     var told: [LinkHealth] = []
     for connection in connections {
+      let figures = connection.accepted.socket.statistics()
+      connection.meter.looked(figures)
       if connection.isLinkTest {
         if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, at: now) }
         continue
@@ -37,7 +39,7 @@ extension ShardCore {
       guard let recording = connection.state.recording else { continue }
       writeGaps(of: connection, in: recording, now: now, isOver: false)
       if now >= connection.meter.due { told.append(health(of: connection, in: recording, now: now)) }
-      if isFrozen(connection, now: now) { end(connection, at: now, cause: .notDeliverable) }
+      if isFrozen(connection, figures, now: now) { end(connection, at: now, cause: .notDeliverable) }
     }
     tellHealth(told)
   }
@@ -47,7 +49,7 @@ extension ShardCore {
   static let reach_packets = SRTListener.receiveBuffer_packets * 2 / 3
 
   /// Whether packets arrive for this connection and none is handed over any more (upstream 2657), or soon will not be.
-  private func isFrozen(_ connection: Connection, now: MonotonicTime) -> Bool {
+  private func isFrozen(_ connection: Connection, _ figures: LinkStatistics?, now: MonotonicTime) -> Bool {
     let reach = connection.intake.reorderer.reachBehindHole
     // A sender in complete delivery never gets that far ahead of what it has not given up: its window is smaller.
     if connection.lastWindow_us == 0, reach >= Self.reach_packets { return true }
@@ -55,7 +57,7 @@ extension ShardCore {
       connection.stall.delivered()
       return false
     }
-    guard let figures = connection.accepted.socket.statistics() else { return false }
+    guard let figures else { return false }
     // A retransmission that stands behind a queue on its way comes a round trip of that queue later.
     let queue_us = min(max(0, Int64(figures.roundTrip_ms * 2000) - Self.queueless_us), StallWatch.stormLimit_us)
     return connection.stall.looked(
@@ -66,8 +68,7 @@ extension ShardCore {
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {
     connection.meter.read(
-      connection.camera, recording.recording, connection.accepted.socket.statistics(), connection.intake.reorderer,
-      connection.intake.assembler.inspector, now: now, wall: common.clocks.wall())
+      connection.camera, recording.recording, connection.intake, now: now, wall: common.clocks.wall())
   }
 
   func tellHealth(_ health: [LinkHealth]) {

@@ -242,7 +242,10 @@ extension Keeper {
         maximumRate_kbps: Int(rate_kbps))
     case "service.relay-set":
       guard let budget_ms = facts["budget_ms"]?.integer else { return false }
-      try await store.setRelayBudget(of: service, Int(budget_ms))
+      // Some were set while more could be.
+      let bounds_ms = ReceptionSettings.relayBudgets_ms
+      try await store.setRelayBudget(
+        of: service, Int(min(max(budget_ms, Int64(bounds_ms.lowerBound)), Int64(bounds_ms.upperBound))))
     case "incident.opened", "recording.clock":
       guard let recording = text("recording"), let offset_ms = facts["clock_offset_ms"]?.integer else { return true }
       // Entries without a source are of a time when only the device told.

@@ -95,20 +95,21 @@ extension Register {
     "measured_ms", "connections", "packets", "bytes", "lost", "retransmitted", "duplicates", "missing",
     "clock_restarts", "discontinuities", "foreign_messages",
   ]
-  private static let states = [
-    "until_at", "round_trip_us", "sender_latency_ms", "delivery", "window_ms", "drift_ppb",
-  ]
+  private static let states = ["until_at", "sender_latency_ms", "delivery", "window_ms"]
+  /// States that may be unknown: then what was known stays.
+  private static let knownStates = ["round_trip_us", "drift_ppb", "clock_offset_ms"]
 
   // The recording's row is locked against an erasure that comes between.
   private static let insertion = """
     INSERT INTO link_health (day, camera_id, recording_id, minute_at, \(counts.joined(separator: ", ")),
-      \(states.joined(separator: ", ")), lag_ms)
+      \((states + knownStates).joined(separator: ", ")), lag_ms)
     SELECT $1::date, $2, r.id, at_us($4), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-      at_us($16), $17, $18, $19, $20, $21, $22
+      at_us($16), $17, $18, $19, $20, $21, $22, $23
     FROM recording r WHERE r.id = $3::uuid AND r.state <> 'erased' FOR SHARE
     ON CONFLICT (day, camera_id, minute_at, recording_id) DO UPDATE SET
       \(counts.map { "\($0) = link_health.\($0) + EXCLUDED.\($0)" }.joined(separator: ", ")),
       \(states.map { "\($0) = EXCLUDED.\($0)" }.joined(separator: ", ")),
+      \(knownStates.map { "\($0) = coalesce(EXCLUDED.\($0), link_health.\($0))" }.joined(separator: ", ")),
       lag_ms = greatest(link_health.lag_ms, EXCLUDED.lag_ms)
     WHERE link_health.until_at < EXCLUDED.until_at
     """
@@ -123,9 +124,11 @@ extension Register {
         .integer(health.packets), .integer(health.bytes), .integer(health.lost), .integer(health.retransmitted),
         .integer(health.duplicates), .integer(health.missing), .integer(health.clockRestarts),
         .integer(health.discontinuities), .integer(health.foreign), health.to.sql,
-        .integer(Int64((health.roundTrip_ms * 1000).rounded())), .integer(Int64(health.senderLatency_ms)),
-        .text(health.delivery.name), .optional(health.delivery.window_ms.map(Int64.init)),
-        .optional(health.drift_ppm.map { Int64(($0 * 1000).rounded()) }), .optional(health.lag_ms),
+        .integer(Int64(health.senderLatency_ms)), .text(health.delivery.name),
+        .optional(health.delivery.window_ms.map(Int64.init)),
+        .optional(health.roundTrip_ms.map { Int64(($0 * 1000).rounded()) }),
+        .optional(health.drift_ppm.map { Int64(($0 * 1000).rounded()) }), .optional(health.clockOffset_ms),
+        .optional(health.lag_ms),
       ])
   }
 
@@ -157,13 +160,14 @@ extension Register {
         health.retransmitted = try row.integer("retransmitted")
         health.duplicates = try row.integer("duplicates")
         health.missing = try row.integer("missing")
-        health.roundTrip_ms = Double(try row.integer("round_trip_us")) / 1000
+        health.roundTrip_ms = row.optionalInteger("round_trip_us").map { Double($0) / 1000 }
         health.senderLatency_ms = Int(try row.integer("sender_latency_ms"))
         health.lag_ms = row.optionalInteger("lag_ms")
         health.drift_ppm = row.optionalInteger("drift_ppb").map { Double($0) / 1000 }
         health.clockRestarts = try row.integer("clock_restarts")
         health.discontinuities = try row.integer("discontinuities")
         health.foreign = try row.integer("foreign_messages")
+        health.clockOffset_ms = row.optionalInteger("clock_offset_ms")
         return LinkMinute(day: try row.date("day"), start: start, health: health)
       }
     }

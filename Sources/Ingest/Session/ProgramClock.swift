@@ -4,7 +4,7 @@
 /// far an arrival is behind it is the lag.
 ///
 /// Specification: ISO/IEC 13818-1, 2.4.2 (system clock, within 30 millionths), 2.4.3.5 (program clock reference).
-struct StreamClock: Equatable, Sendable {
+struct ProgramClock: Equatable, Sendable {
   /// A clock this far ahead of the best transit did not travel faster: it was set.
   static let jump_us: Int64 = 1_000_000
   /// A clock that goes back by more than this was set: packets come in order here.
