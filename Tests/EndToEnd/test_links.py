@@ -91,6 +91,8 @@ def test_a_camera_is_received_as_it_is_set(world):
         assert (found["delivery"], found["window_ms"], found["maximumRate_kbps"], found["relayBudget_ms"]) == ("timely", 400, 6000, 300)
     finally:
         world.admin("relay", "--service", world.service, "--budget", "400")
+    answer = administrator.call("PUT", f"/services/{world.service}/relay", json={"budget_ms": 501})
+    assert answer.status_code == 400 and "0 à 500 ms" in answer.text
     for body in ({"delivery": "timely"}, {"delivery": "soon"}, {"window_ms": 400}, {"maximumRate_kbps": 1}, {"delivery": "timely", "window_ms": 9000}):
         assert administrator.call("PUT", f"/cameras/{camera}/reception", json=body).status_code == 400, body
     assert world.session("operateur").call("PUT", f"/cameras/{camera}/reception", json={"delivery": "complete"}).status_code == 403
@@ -112,16 +114,52 @@ def test_links_are_seen_by_who_may(world):
     assert world.session("chef").call("GET", "/cameras/none/health").status_code == 404
 
 
+def test_a_connection_of_seconds_leaves_its_figures(world, cameras):
+    camera = world.new_camera()
+    running = cameras(camera, 3)
+    world.incident(camera)
+    # Connected from the join, before any report.
+    assert until(lambda: shown(world, camera)["connected"], 5, 0.1)
+    running.wait()
+    assert until(lambda: shown(world, camera)["connected"] is False, 10, 0.1)
+    minutes = until(lambda: world.session("chef").call("GET", f"/cameras/{camera}/health").json()["minutes"], 10, 0.2)
+    link = minutes[-1]["link"]
+    assert sum(m["link"]["packets"] for m in minutes) > 20 and sum(m["link"]["connections"] for m in minutes) == 1
+    assert 0 < link["roundTrip_ms"] < 5000 and link["senderLatency_ms"] == 120
+    assert all(m["diagnoses"] == [] for m in minutes), minutes
+    world.close(camera)
+
+
+def test_many_minutes_are_one_document(world, cameras):
+    camera = world.new_camera()
+    running = cameras(camera, 2)
+    world.incident(camera)
+    running.wait()
+    recording = world.close(camera)["recording"]
+    # More than one answer holds: of yesterday and before, in two days' partitions at least.
+    world.sql(f"""
+        SELECT ensure_link_health_partition(((now() - n * interval '1 day') AT TIME ZONE 'Europe/Paris')::date) FROM generate_series(0, 2) n;
+        INSERT INTO link_health (day, camera_id, recording_id, minute_at, until_at, measured_ms, connections, packets, bytes, lost, retransmitted, duplicates,
+            missing, sender_latency_ms, delivery, clock_restarts, discontinuities, foreign_messages)
+          SELECT (m AT TIME ZONE 'Europe/Paris')::date, '{camera}', '{recording}', m, m + interval '1 minute', 60000, 0, 1000, 1316000, 0, 0, 0, 0, 120, 'complete', 0, 0, 0
+          FROM generate_series(date_trunc('minute', now()) - interval '1700 minutes', date_trunc('minute', now()) - interval '101 minutes', interval '1 minute') m""")
+    said = world.command("cameras", "--camera", camera, "--from", now(-2 * 86_400), "--json", account="chef").stdout
+    document = json.loads(said)
+    listed = [m["minute"] for m in document["minutes"]]
+    assert list(document) == ["minutes"] and len(listed) >= 1600 and listed == sorted(set(listed))
+
+
 def test_the_link_of_a_camera_is_shown_and_its_minutes_are_kept(world, cameras):
     camera = world.new_camera()
     running = cameras(camera, 100)
     world.incident(camera)
-    found = until(lambda: (lambda c: c if c["connected"] else None)(shown(world, camera)), 30, 0.5)
+    found = until(lambda: (lambda c: c if "link" in c else None)(shown(world, camera)), 30, 0.5)
     link = found["link"]
+    assert found["connected"] is True
     assert link["packets"] > 0 and link["bytes"] > 0 and link["rate_kbps"] > 50 and link["delivery"] == "complete"
     assert found["diagnoses"] == [] and found["sentence"].startswith("Rien à signaler"), found
     said = world.command("cameras", account="operateur").stdout
-    assert f"{camera}  connected  complete" in said and "kbit/s" in said and "rtt" in said
+    assert f"{camera}  connectée (connected)  complète (complete)" in said and "kbit/s" in said and "aller-retour (rtt)" in said
     # A row for each minute that is over.
     count = f"SELECT count(*), coalesce(sum(packets), 0) FROM link_health WHERE camera_id = '{camera}'"
     until(lambda: not world.sql(count).startswith("0|"), 110, 1)

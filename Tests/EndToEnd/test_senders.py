@@ -220,6 +220,12 @@ def test_it_is_shown_live_and_decodes_without_error(senders, name):
     assert packets[streams[0]] > 25 * SECONDS / 2
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_its_latency_is_understood_in_the_unit_that_is_printed(world, senders, name):
+    minutes = world.session("chef-pm").call("GET", f"/cameras/{senders[name].camera}/health").json()["minutes"]
+    assert minutes and all(m["link"]["senderLatency_ms"] == 120 for m in minutes), minutes
+
+
 def test_ffmpeg_has_its_passphrase_from_a_file(senders):
     for name in NAMES[:4]:
         sender = senders[name]

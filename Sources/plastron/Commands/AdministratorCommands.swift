@@ -353,7 +353,15 @@ struct SetRelay: AsyncParsableCommand {
     commandName: "relay", abstract: "Règle combien le direct d'un service attend un paquet manquant (live relay).")
   @OptionGroup var options: ActOptions
   @Option var service: String
-  @Option(help: "En millisecondes (milliseconds)") var budget: Int
+  @Option(
+    help: "En millisecondes, \(ReceptionSettings.relayBudgets_ms.upperBound) au plus (milliseconds, at the most)")
+  var budget: Int
+
+  func validate() throws {
+    guard ReceptionSettings.relayBudgets_ms.contains(budget) else {
+      throw ValidationError(ReceptionSettings.relayBudgetSentence)
+    }
+  }
 
   func run() async throws {
     AdministratorLink.show(

@@ -18,6 +18,17 @@ struct CamerasCommand: AsyncParsableCommand {
   private struct Diagnosis: Decodable {
     var severity: String
     var sentence: String
+
+    var line: String {
+      let severity =
+        switch severity {
+        case "alarm": "alarme (alarm)"
+        case "warning": "avertissement (warning)"
+        case "notice": "remarque (notice)"
+        default: severity
+        }
+      return "  \(severity) : \(sentence)"
+    }
   }
 
   private struct Link: Decodable {
@@ -26,24 +37,30 @@ struct CamerasCommand: AsyncParsableCommand {
     var lost: Int64
     var retransmitted: Int64
     var missing: Int64
-    var roundTrip_ms: Double
+    var roundTrip_ms: Double?
     var senderLatency_ms: Int
     var lag_ms: Int64?
     var drift_ppm: Double?
     var clockRestarts: Int64
     var discontinuities: Int64
     var foreign: Int64
+    var clockOffset_ms: Int64?
 
+    /// French first, English beside.
     var line: String {
       func decimal(_ value: Double) -> String { String(format: "%.1f", value) }
       var texts = [
-        "\(rate_kbps) kbit/s", "rtt \(decimal(roundTrip_ms)) ms", "latency \(senderLatency_ms) ms",
-        "packets \(packets)", "lost \(lost)", "retransmitted \(retransmitted)", "missing \(missing)",
+        "\(rate_kbps) kbit/s", "aller-retour (rtt) \(roundTrip_ms.map { decimal($0) + " ms" } ?? "?")",
+        "latence (latency) \(senderLatency_ms) ms", "paquets (packets) \(packets)", "perdus (lost) \(lost)",
+        "répétés (retransmitted) \(retransmitted)", "manquants (missing) \(missing)",
       ]
-      if let lag_ms { texts.append("lag \(lag_ms) ms") }
-      if let drift_ppm { texts.append("drift \(decimal(drift_ppm)) ppm") }
-      for (name, count) in [("restarts", clockRestarts), ("left-out", discontinuities), ("foreign", foreign)]
-      where count > 0 {
+      if let lag_ms { texts.append("retard (lag) \(lag_ms) ms") }
+      if let drift_ppm { texts.append("dérive (drift) \(decimal(drift_ppm)) ppm") }
+      if let clockOffset_ms { texts.append(CamerasCommand.clock(clockOffset_ms)) }
+      for (name, count) in [
+        ("horodatages recommencés (restarts)", clockRestarts), ("omissions (left out)", discontinuities),
+        ("étrangers (foreign)", foreign),
+      ] where count > 0 {
         texts.append("\(name) \(count)")
       }
       return texts.joined(separator: "  ")
@@ -66,14 +83,23 @@ struct CamerasCommand: AsyncParsableCommand {
     var sentence: String
 
     var lines: [String] {
-      let delivery = delivery + (window_ms.map { " \($0) ms" } ?? "")
-      let clock = clock.map { "clock \($0.offset_ms > 0 ? "+" : "")\($0.offset_ms) ms" } ?? "clock unknown"
-      let state = connected ? "connected" : enabled ? issued ? "away" : "not issued" : "disabled"
+      let delivery =
+        window_ms.map { "dans une fenêtre de (timely) \($0) ms" }
+        ?? (delivery == "complete" ? "complète (complete)" : delivery)
+      let clock = clock.map { CamerasCommand.clock($0.offset_ms) } ?? "horloge inconnue (clock unknown)"
+      let state =
+        connected
+        ? "connectée (connected)"
+        : enabled ? issued ? "absente (away)" : "non perçue (not issued)" : "retirée (disabled)"
       var lines = ["\(camera)  \(state)  \(delivery)  ≤ \(maximumRate_kbps) kbit/s  \(clock)"]
       if connected, let link { lines.append("  \(link.line)") }
-      lines += diagnoses.isEmpty ? ["  \(sentence)"] : diagnoses.map { "  \($0.severity): \($0.sentence)" }
+      lines += diagnoses.isEmpty ? ["  \(sentence)"] : diagnoses.map(\.line)
       return lines
     }
+  }
+
+  private static func clock(_ offset_ms: Int64) -> String {
+    "horloge (clock) \(offset_ms > 0 ? "+" : "")\(offset_ms) ms"
   }
 
   private struct Minutes: Decodable {
@@ -110,6 +136,8 @@ struct CamerasCommand: AsyncParsableCommand {
     let name =
       camera.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "._-"))) ?? camera
     var from = self.from
+    // However many pages they come in, the minutes are one document.
+    var all: [Any] = []
     repeat {
       var components = URLComponents()
       let items = [("from", from), ("to", to)].compactMap { name, value in
@@ -120,14 +148,19 @@ struct CamerasCommand: AsyncParsableCommand {
       let data = try await session.send("GET", "/cameras/\(name)/health\(query)", nil)
       let answer = try JSONDecoder().decode(Minutes.self, from: data)
       if json {
-        print(String(decoding: data, as: UTF8.self))
+        let page = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+        all += page?["minutes"] as? [Any] ?? []
       } else {
         for minute in answer.minutes {
           print("\(minute.minute)  \(minute.link.line)")
-          for diagnosis in minute.diagnoses { print("  \(diagnosis.severity): \(diagnosis.sentence)") }
+          for diagnosis in minute.diagnoses { print(diagnosis.line) }
         }
       }
       from = answer.next
     } while from != nil
+    guard json else { return }
+    let document = try JSONSerialization.data(
+      withJSONObject: ["minutes": all], options: [.sortedKeys, .withoutEscapingSlashes])
+    print(String(decoding: document, as: UTF8.self))
   }
 }
