@@ -14,7 +14,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PROGRAM = .build/debug/plastron
 PYTEST = .venv/bin/pytest -q --durations 10
 WORKERS ?= 4
-THREAD_TESTS = StreamIdentifierTests|AdmissionTableTests|ReordererTests|StreamInspectorTests|StreamClockTests|BoundsTests|ChunkAssemblerTests|MidnightTests|IndexTests|LiveChannelTests|SRTTests|ShardTests|FootageWriterTests
+THREAD_TESTS = StreamIdentifierTests|AdmissionTableTests|RefusalLedgerTests|EventSpoolTests|LiveFeedTests|ReordererTests|StreamInspectorTests|BoundsTests|ChunkAssemblerTests|MidnightTests|IndexTests|LiveChannelTests|SRTTests|ShardTests|FootageWriterTests
 
 .PHONY: bench-fleet soak chaos links bandwidth hostile test-thread build demo test test-swift test-end-to-end test-fuzz fuzz format lint bench bench-register deps test-deps clean
 

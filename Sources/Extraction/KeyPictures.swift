@@ -14,7 +14,7 @@ package struct KeyPicture: Equatable, Sendable {
 }
 
 /// How far a camera's clock was off by what its stream says.
-package struct StreamClock: Equatable, Sendable {
+package struct FoundClock: Equatable, Sendable {
   /// By metadata beside the pictures; else by a time stamp in them.
   package var isMetadata: Bool
   /// The camera's time less the arrival: negative where it is behind, its way included.
@@ -33,8 +33,8 @@ package struct KeyPictures: Sendable {
 
   /// The camera's clock as the stream's beginning shows it; nil where it says nothing of the time.
   // MET-3.
-  package var clock: StreamClock? {
-    readings.best.map { StreamClock(isMetadata: $0.source == .metadata, offset_ms: $0.offset_us / 1000) }
+  package var clock: FoundClock? {
+    readings.best.map { FoundClock(isMetadata: $0.source == .metadata, offset_ms: $0.offset_us / 1000) }
   }
 
   package mutating func push(_ piece: MasterPiece) -> [KeyPicture] {

@@ -32,7 +32,7 @@ module Doctrine Sources/Doctrine
 module Relay Sources/Relay
 # What is pure in it: the rest of the module needs the transport.
 module Ingest Sources/Ingest/Admission/StreamIdentifier.swift \
-  Sources/Ingest/Session/{Reorderer,ChunkAssembler,StreamInspector,StreamClock,LivePiece}.swift
+  Sources/Ingest/Session/{Reorderer,ChunkAssembler,StreamInspector,ProgramClock,LivePiece}.swift
 module PlastronFuzz Tests/Fuzz/Targets Tests/Fuzz/LibFuzzer
 crypto=$(find $built/{Crypto,CryptoBoringWrapper,CCryptoBoringSSL,CCryptoBoringSSLShims,CXKCP,CXKCPShims}.build -name '*.o')
 swiftc -use-ld=lld -sanitize=fuzzer,address $out/{TransportStream,FragmentedMP4,Footage,Doctrine,Relay,Ingest,PlastronFuzz}.o \

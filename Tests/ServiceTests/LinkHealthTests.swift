@@ -47,7 +47,9 @@ struct LinkHealthTests {
 
     func join(_ epoch: Int64 = 1) async throws {
       try await tell(
-        .streamJoined(incident, recording, epoch: epoch, at: UTCTime(microseconds: world.wall.now), peer: "test"))
+        .streamJoined(
+          incident, recording, epoch: epoch, at: UTCTime(microseconds: world.wall.now), peer: "test",
+          said: StreamClaims()))
     }
 
     func leave(_ epoch: Int64 = 1) async throws {
@@ -249,18 +251,25 @@ struct LinkHealthTests {
           name: "autre", regime: "pn-gn", act: "essai", date: LocalDate(year: 2027, month: 1, day: 1),
           authorisedCameras: nil)))
     try await told.world.admin(.enrolCamera(service: other.rawValue, CameraID("D"), model: ""))
-    func refusal(_ camera: String, _ service: ServiceID, _ code: String) -> IngestEvent {
-      .refused(
-        RefusalEntry(
-          at: Self.start, camera: camera, service: service, peer: "test", code: code, sentence: code, proven: false))
+    var number: UInt64 = 0
+    func refuse(_ camera: String, _ service: ServiceID, _ code: String) async throws {
+      number += 1
+      _ = try await told.world.keeper.answer(
+        .refusals(
+          boot: "b", number: number,
+          [
+            RefusalEntry(
+              at: Self.start, camera: camera, service: service, peer: "test", code: code, sentence: code, proven: false)
+          ]))
     }
-    try await told.tell(refusal("D", other, "two-devices"), refusal("C", told.service, "two-devices"))
+    try await refuse("D", other, "two-devices")
+    try await refuse("C", told.service, "two-devices")
     await told.world.keeper.storm(2 * Keeper.maximumAlarms, in: told.service, told.report(0) { $0.retransmitted = 600 })
     var codes = await alarms(told)
     #expect(codes.filter { $0 == "two-devices" }.count == 2)
     #expect(codes.filter { $0 == "retransmission-storm" }.count == Keeper.maximumAlarms)
     // Nor do the refusals of one service push off another's: each has its own bound.
-    for n in 0..<2 * Keeper.maximumAlarms { try await told.tell(refusal("C", told.service, "code-\(n)")) }
+    for n in 0..<2 * Keeper.maximumAlarms { try await refuse("C", told.service, "code-\(n)") }
     codes = await alarms(told)
     #expect(codes.filter { $0 == "two-devices" }.count == 1)
     #expect(codes.filter { $0.hasPrefix("code-") }.count == Keeper.maximumAlarms)
@@ -289,7 +298,8 @@ struct LinkHealthTests {
     try await told.open()
     pass(told, 10)
     try await told.tell(.linkHealth([told.report(0) { $0.clockOffset_ms = 77 }]))
-    try await told.world.tellClock(10)
+    let camera = try #require(await told.world.keeper.cameras[CameraID("C")])
+    _ = try await told.world.keeper.deviceClock(camera, UTCTime(microseconds: told.world.wall.now + 10_000_000))
     pass(told, 70)
     try await told.tell(.linkHealth([told.report(6)]))
     func codes() async -> [LinkDiagnosis.Code] {
