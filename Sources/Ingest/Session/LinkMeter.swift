@@ -56,7 +56,7 @@ struct LinkMeter: Sendable {
     }
     current.bytes = bytes
     current.duplicates = reorderer.duplicates
-    current.missing = reorderer.missing
+    current.missing = reorderer.gone
     current.clockRestarts = inspector.clock.restarts
     current.discontinuities = inspector.discontinuities
     current.foreign = inspector.foreign
@@ -66,8 +66,7 @@ struct LinkMeter: Sendable {
     health.lost = current.lost - told.lost
     health.retransmitted = current.retransmitted - told.retransmitted
     health.duplicates = current.duplicates - told.duplicates
-    // What was missing may have come since.
-    health.missing = max(0, current.missing - told.missing)
+    health.missing = current.missing - told.missing
     health.clockRestarts = current.clockRestarts - told.clockRestarts
     health.discontinuities = current.discontinuities - told.discontinuities
     health.foreign = current.foreign - told.foreign

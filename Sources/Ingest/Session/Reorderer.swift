@@ -57,6 +57,8 @@ struct Reorderer: Sendable {
   private(set) var duplicates: Int64 = 0
   /// Packets that were given up and have not come since.
   private(set) var missing: Int64 = 0
+  /// Packets that were told as gaps: they never came, as far as anybody waits for them.
+  private(set) var gone: Int64 = 0
   /// Times that the relay went on without what was missing.
   private(set) var relaySkips: Int64 = 0
 
@@ -130,6 +132,7 @@ struct Reorderer: Sendable {
       holes[index].isTold = true
       settled.append(holes[index])
     }
+    gone += settled.reduce(0) { $0 + Int64($1.range.count) }
     return settled
   }
 
