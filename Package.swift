@@ -148,7 +148,7 @@ let package = Package(
       name: "ServiceTests",
       dependencies: [
         "Ingest", "Relay", "Identity", "Seams", "Doctrine", "Footage", "SRT", "Vault", "Keeper", "Registry", "Postgres",
-        "Retention", "Journal", "CommandRoom", "Extraction", "TestSupport", crypto, logging,
+        "Retention", "Journal", "CommandRoom", "Extraction", "TestSupport", httpClient, crypto, logging,
       ], swiftSettings: strict),
     // The fuzz targets' code and the replay of kept inputs; Tests/Fuzz/build.sh makes the fuzzer itself of it.
     .testTarget(

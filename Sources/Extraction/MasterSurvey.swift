@@ -10,7 +10,7 @@ package struct AlteredChunk: Equatable, Sendable {
   package var sentence: String
 }
 
-/// Where the media of a part lies in its file, in the camera's order, and what of it is altered.
+/// Where the media of a part lies in its file, and what of it is altered.
 struct MasterSurvey: Sendable {
   private(set) var places: [(header: ChunkHeader, offset: Int)] = []
   private(set) var altered: [AlteredChunk] = []
@@ -26,7 +26,6 @@ struct MasterSurvey: Sendable {
       }
     }
     places.removeAll { $0.header.index >= UInt64(clamping: part.chunkCount) }
-    places.sort { ($0.header.epoch, $0.header.firstSequence) < ($1.header.epoch, $1.header.firstSequence) }
   }
 
   /// Where a reading with the key came to its end.

@@ -1,5 +1,6 @@
 import Crypto
 import Doctrine
+import Extraction
 import Footage
 import Foundation
 import Logging
@@ -66,6 +67,50 @@ struct MidnightTests {
     #expect(first.header.recording == second.header.recording)
     let closed = spool.head().filter { if case .partClosed = $0.event { true } else { false } }
     #expect(closed.count == 2)
+  }
+
+  // P4: what comes after midnight for a hole before it lies in the second part, and is read in the camera's order.
+  @Test func aPacketThatComesAfterMidnightIsReadInItsPlace() async throws {
+    let folder = NSTemporaryDirectory() + "plastron-midnight-" + UUID().uuidString
+    try Directories.make(folder)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let keys = (0..<2).map { _ in SymmetricKey(size: .bits256) }
+    let names = (0..<2).map { _ in UUID().uuidString.lowercased() }
+    let writer = FootageWriter(root: folder) { _ in }
+    func append(_ part: Int, _ kind: ChunkKind, _ sequence: UInt64, epoch: UInt32 = 1) {
+      writer.submit(
+        .append(
+          part: names[part],
+          ChunkContent(
+            kind: kind, epoch: epoch, packetCount: 1, firstSequence: sequence, firstArrival_us: 1, lastArrival_us: 1,
+            plaintext: [UInt8(epoch), UInt8(sequence)])))
+    }
+    for part in 0..<2 {
+      let header = PartHeader(
+        part: try #require(UUIDText.binary(names[part])), recording: .init(repeating: 2, count: 16),
+        incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_270_115,
+        created_us: 1, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 5, count: 60),
+        sealedFacts: [])
+      writer.submit(
+        .open(
+          part: names[part], path: "\(part).plm", header: header, key: keys[part], after: part > 0 ? names[0] : nil))
+      if part == 0 { for sequence: UInt64 in [10, 11, 14] { append(0, .media, sequence) } }
+    }
+    append(1, .media, 15)
+    append(1, .fill, 12)
+    append(1, .fill, 13)
+    append(1, .media, 3, epoch: 2)
+    writer.stop()
+    let reader = try await MasterReader.survey {
+      try (0..<2).map { part in
+        MasterPart(
+          name: names[part], source: try DiskSource(folder + "/\(part).plm"), key: keys[part], chunkCount: 100)
+      }
+    }
+    var bytes: [UInt8] = []
+    try await reader.read { bytes += $0 }
+    #expect(bytes == [1, 10, 1, 11, 1, 12, 1, 13, 1, 14, 1, 15, 2, 3])
+    #expect(reader.altered.isEmpty)
   }
 
   /// Sends for two seconds with midnight in the middle; returns what was sent.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Reads a Plastron master from docs/footage-format.md alone, checks it, and writes what the camera sent to standard output.
 
-read_footage.py FILE [--keys FOLDER]   without keys: the chain only. The last chain hash goes to standard error.
+read_footage.py FILE... [--keys FOLDER]   the parts of one recording, in their order. Without keys: the chain only.
+The last chain hash of each goes to standard error.
 """
 
 import argparse
@@ -66,21 +67,25 @@ def read(path, keys=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file")
+    parser.add_argument("files", nargs="+")
     parser.add_argument("--keys", type=pathlib.Path)
     arguments = parser.parse_args()
-    chunks, walk = [], read(arguments.file, arguments.keys)
-    while True:
-        try:
-            chunks.append(next(walk))
-        except StopIteration as end:
-            head = end.value
-            break
-    media = sorted(((e, s, p) for k, e, s, p in chunks if k in ("media", "fill")), key=lambda c: c[:2])
-    for _, _, plaintext in media:
+    media = []
+    for file in arguments.files:
+        chunks, walk = [], read(file, arguments.keys)
+        while True:
+            try:
+                chunks.append(next(walk))
+            except StopIteration as end:
+                head = end.value
+                break
+        media += ((e, s, p) for k, e, s, p in chunks if k in ("media", "fill"))
+        closed = bool(chunks) and chunks[-1][0] == "close"
+        print(f"chunks {len(chunks)}, closed {closed}, chain {head.hex()}", file=sys.stderr)
+    # One order over all parts.
+    for _, _, plaintext in sorted(media, key=lambda c: c[:2]):
         if plaintext is not None:
             sys.stdout.buffer.write(plaintext)
-    print(f"chunks {len(chunks)}, closed {chunks[-1][0] == 'close'}, chain {head.hex()}", file=sys.stderr)
 
 
 if __name__ == "__main__":
