@@ -216,3 +216,114 @@ extension FootageWriterTests {
     #expect(told.withLock { $0 } == ["closed \(part) 3"])
   }
 }
+
+/// A start reads the ends of files, however long they are.
+struct PartTailTests {
+  private let part = "0f0e0d0c-0b0a-4908-8706-050403020100"
+  private let key = SymmetricKey(size: .bits256)
+  private static let chunk_bytes = 200_000
+
+  /// A file of `seconds` chunks, one a second, as a stop leaves it; `missing` never came.
+  private func write(_ folder: String, seconds: Int64, missing: Set<Int64> = []) -> String {
+    let header = PartHeader(
+      part: UUIDText.binary(part) ?? [], recording: .init(repeating: 2, count: 16),
+      incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_261_121,
+      created_us: 1, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 5, count: 60),
+      sealedFacts: [])
+    let writer = FootageWriter(root: folder) { _ in }
+    writer.submit(.open(part: part, path: "p.plm", header: header, key: key, after: nil))
+    for second in 0..<seconds where !missing.contains(second) { writer.submit(.append(part: part, media(second))) }
+    writer.stop()
+    return folder + "/p.plm"
+  }
+
+  private func media(_ second: Int64) -> ChunkContent {
+    ChunkContent(
+      kind: .media, epoch: 3, packetCount: 1, firstSequence: UInt64(1000 + second),
+      firstArrival_us: second * 1_000_000, lastArrival_us: second * 1_000_000 + 500_000,
+      plaintext: [UInt8](repeating: UInt8(truncatingIfNeeded: second), count: Self.chunk_bytes))
+  }
+
+  private func point(_ chunk: CommittedChunk) -> KnownPoint {
+    KnownPoint(
+      chain: ChainState(nextIndex: chunk.header.index + 1, head: chunk.head),
+      length: chunk.fileOffset + Int64(chunk.header.chunkLength), lastArrival_us: 0, lastEpoch: 0)
+  }
+
+  // While the database is away nobody knows a point of any file: 200 cameras that were on for an hour are 180 GB.
+  @Test func aFileOfWhichNobodyKnowsAPointIsReadFromItsEnd() throws {
+    let folder = try Folder()
+    let path = write(folder.path, seconds: 120, missing: [110])
+    let whole = try PartRecovery.recover(path, part: part, key: key)
+    #expect(whole.chunks.count == 119 && whole.reachesIndex)
+    // A stop in the middle of a write, besides.
+    var bytes = try Directories.read(path, limit: 64 << 20)
+    try Directories.replace(path, with: bytes + ChunkHeader.magic + [UInt8](repeating: 1, count: 700))
+    let found = try PartRecovery.recover(path, part: part, key: key, isIndexKnown: false)
+    #expect(found.chunks.count < 60 && found.chunks.count > 15)
+    #expect(found.chain == whole.chain && found.length == whole.length && !found.reachesIndex)
+    #expect(found.lastEpoch == 3 && found.lastArrival_us == 119_500_000 && found.torn_bytes == 704)
+    let hole = SequenceHole(epoch: 3, range: 1110..<1111, from_us: 109_500_000, to_us: 111_000_000)
+    #expect(found.holes == [hole] && whole.holes == [hole])
+    // What is before the end is the monthly reading's.
+    bytes[bytes.count / 10] ^= 1
+    try Directories.replace(path, with: bytes)
+    #expect(try PartRecovery.recover(path, part: part, key: key, isIndexKnown: false).chain == whole.chain)
+    #expect(try Directories.read(path, limit: 64 << 20) == bytes)
+  }
+
+  // The hole lies before the point that the index has: its rows are not told again, the hole is found.
+  @Test func holesBeforeTheLastIndexedPointAreFound() throws {
+    let folder = try Folder()
+    let path = write(folder.path, seconds: 60, missing: [50])
+    let whole = try PartRecovery.recover(path, part: part, key: key)
+    let found = try PartRecovery.recover(path, part: part, key: key, after: point(whole.chunks[56]))
+    #expect(found.chunks.map(\.header.index) == [57, 58] && found.reachesIndex)
+    #expect(found.holes.map(\.range) == [1050..<1051] && found.chain == whole.chain)
+    // An index that is wrong is not believed.
+    var wrong = point(whole.chunks[56])
+    wrong.chain = ChainState(nextIndex: 57, head: .init(repeating: 1, count: 32))
+    #expect(try PartRecovery.recover(path, part: part, key: key, after: wrong).chunks.count == 59)
+  }
+
+  // An index that is far behind is completed by the register, not at the start.
+  @Test func anIndexThatIsFarBehindIsLeftToTheRegister() throws {
+    let folder = try Folder()
+    let path = write(folder.path, seconds: 200)
+    var reader = try PartReader(path: path, key: key)
+    let first = try #require(try reader.next()?.first)
+    let known = KnownPoint(
+      chain: ChainState(nextIndex: 1, head: first.chainHead),
+      length: Int64(first.fileOffset + first.header.chunkLength), lastArrival_us: 0, lastEpoch: 0)
+    for point in [known, nil] {
+      let found = try PartRecovery.recover(path, part: part, key: key, after: point)
+      #expect(found.chunks.count < 60 && !found.reachesIndex && found.chain.nextIndex == 200)
+    }
+  }
+
+  @Test func theLastEpochIsRead() throws {
+    let folder = try Folder()
+    let path = write(folder.path, seconds: 3)
+    #expect(try PartReader.lastEpoch(of: path) == 3)
+    try Directories.replace(path, with: Array(try Directories.read(path, limit: 1 << 20).dropLast(9)))
+    #expect(try PartReader.lastEpoch(of: path) == 3)
+  }
+
+  // Facts of more than a first read's length.
+  @Test func aLongHeaderIsReadWhole() throws {
+    let folder = try Folder()
+    var header = PartHeader(
+      part: .init(repeating: 1, count: 16), recording: .init(repeating: 2, count: 16),
+      incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_261_121,
+      created_us: 1, previousHead: .init(repeating: 0, count: 32), wrappedKey: .init(repeating: 5, count: 60),
+      sealedFacts: [])
+    let path = folder.path + "/p.plm"
+    for count in [0, 700, 5000, PartHeader.maximumFacts_bytes] {
+      header.sealedFacts = [UInt8](repeating: 7, count: count)
+      try Directories.replace(path, with: header.encoded)
+      #expect(try PartReader.header(of: path) == header)
+      try Directories.replace(path, with: Array(header.encoded.dropLast()))
+      #expect(throws: FootageError.self) { try PartReader.header(of: path) }
+    }
+  }
+}

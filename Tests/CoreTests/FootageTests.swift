@@ -121,3 +121,53 @@ struct FootageFormatTests {
     #expect(UUIDText.binary("zz") == nil)
   }
 }
+
+// INT-6: what a stop kept from being told is found in the sequences.
+struct SequenceHoleTests {
+  private func chunk(
+    _ kind: ChunkKind, _ first: UInt64, _ count: UInt32, at second: Int64, to last: Int64? = nil, epoch: UInt32 = 1
+  ) -> ChunkHeader {
+    ChunkHeader(
+      kind: kind, index: 0, epoch: epoch, packetCount: count, firstSequence: first, firstArrival_us: second,
+      lastArrival_us: last ?? second, firstClock: ChunkHeader.noClock, plaintextLength: 0, plaintextHash: [],
+      previous: [], nonce: [], marks: [])
+  }
+
+  @Test func aHoleHasTheTimesOfItsNeighbours() {
+    let holes = SequenceHole.untold(in: [chunk(.media, 10, 5, at: 1, to: 2), chunk(.media, 20, 5, at: 4, to: 5)])
+    #expect(holes == [SequenceHole(epoch: 1, range: 15..<20, from_us: 2, to_us: 4)])
+  }
+
+  @Test func whatAFillFillsOrAGapNamesIsNone() {
+    let before = chunk(.media, 10, 5, at: 1, to: 2)
+    let after = chunk(.media, 20, 5, at: 4, to: 5)
+    #expect(SequenceHole.untold(in: [before, after, chunk(.fill, 15, 5, at: 9)]).isEmpty)
+    #expect(SequenceHole.untold(in: [before, after, chunk(.gap, 15, 5, at: 2, to: 4)]).isEmpty)
+    // Half of it came, and late: the rest keeps the times of the whole.
+    let rest = SequenceHole.untold(in: [before, after, chunk(.fill, 17, 1, at: 9), chunk(.gap, 18, 2, at: 2, to: 4)])
+    #expect(rest == [SequenceHole(epoch: 1, range: 15..<17, from_us: 2, to_us: 4)])
+    let two = SequenceHole.untold(in: [before, after, chunk(.fill, 17, 1, at: 9)])
+    #expect(two.map(\.range) == [15..<17, 18..<20] && two.allSatisfy { $0.from_us == 2 && $0.to_us == 4 })
+  }
+
+  @Test func whatWasDroppedForWantOfSpaceIsNamedByItsTime() {
+    let chunks = [
+      chunk(.media, 10, 5, at: 1, to: 2), chunk(.gap, 0, 0, at: 3, to: 6), chunk(.media, 20, 5, at: 6, to: 7),
+      chunk(.media, 30, 5, at: 9, to: 9),
+    ]
+    #expect(SequenceHole.untold(in: chunks).map(\.range) == [25..<30])
+  }
+
+  @Test func epochsAreApartAndWhatIsBeforeTheFirstChunkIsUnknown() {
+    let chunks = [
+      chunk(.media, 100, 5, at: 1), chunk(.fill, 50, 1, at: 2), chunk(.epoch, 0, 0, at: 3, epoch: 2),
+      chunk(.media, 7, 1, at: 4, epoch: 2), chunk(.media, 9, 1, at: 6, epoch: 2),
+    ]
+    #expect(SequenceHole.untold(in: chunks) == [SequenceHole(epoch: 2, range: 8..<9, from_us: 4, to_us: 6)])
+  }
+
+  @Test func aFileThatCountsPastEverythingTrapsNobody() {
+    _ = SequenceHole.untold(in: [chunk(.media, .max, 5, at: 1), chunk(.media, 1, .max, at: 4)])
+    #expect(SequenceHole.untold(in: []).isEmpty)
+  }
+}

@@ -23,6 +23,13 @@ package final class DiskSource: ByteSource {
     guard descriptor >= 0 else { throw VaultError.system("open", path) }
   }
 
+  /// How long the file is, and when it was last written to.
+  func status() throws(VaultError) -> (length_bytes: Int64, changed_s: Int64) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw VaultError.system("stat", name) }
+    return (Int64(status.st_size), Int64(status.st_mtim.tv_sec))
+  }
+
   deinit { if descriptor >= 0 { _ = close(descriptor) } }
 
   package func read(at offset: Int, upTo count: Int) throws(VaultError) -> [UInt8] {

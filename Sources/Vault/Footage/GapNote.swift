@@ -2,6 +2,9 @@ internal import Foundation
 
 /// The sealed body of a gap chunk. Specification: docs/footage-format.md.
 package struct GapNote: Equatable, Sendable, Codable {
+  /// The cause of a gap whose packets are the transport stream's: the camera left them out.
+  static let encoderCause = "encoder"
+
   package var from_us: Int64
   package var to_us: Int64
   package var cause: String
