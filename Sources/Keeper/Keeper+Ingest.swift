@@ -16,8 +16,8 @@ extension Keeper {
     case .status(let status):
       took(status)
       return .acknowledged(upTo: ingestDone, noted: ingestNoted)
-    case .found(let parts, let startedAt, let taken):
-      return try await answer(found: parts, startedAt: startedAt, taken: taken.map { Set($0) })
+    case .found(let parts, let taken): return try await answer(found: parts, taken: taken.map { Set($0) })
+    case .foundAll(let files): return try await answer(foundAll: files)
     }
   }
 

@@ -186,6 +186,8 @@ package actor Keeper {
   /// What is on disk of the keeper's memory.
   var remembered: KeeperMemory?
   var takesEvents = false
+  /// A page of found files is being answered.
+  var takesFound = false
   var ingestStreams: [UInt64: AsyncStream<IngestDirective>.Continuation] = [:]
   var consoleStreams: [UInt64: AsyncStream<ConsoleNotice>.Continuation] = [:]
   var nextStream: UInt64 = 0

@@ -68,6 +68,8 @@ package protocol KeeperStore: Sendable {
   func part(_ id: PartID) async throws -> PartEntry?
   func openParts() async throws -> [(PartEntry, incident: IncidentID, chunkCount: Int64)]
   func known(among parts: [PartID]) async throws -> Set<PartID>
+  /// The numbers, in their recordings, of those of these parts that are registered and have their key.
+  func numbers(of parts: [PartID]) async throws -> [PartID: Int]
   func closeOpenViewings(at time: UTCTime) async throws -> Int
   func partPaths() async throws -> [String]
   /// How many connections to the database were lost since the start.
@@ -83,6 +85,9 @@ package protocol KeeperStore: Sendable {
   func open(_ part: PartEntry) async throws
   func insert(_ rows: IndexRows) async throws
   func indexedUpTo(_ part: PartID) async throws -> (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)?
+  func indexedUpTo(
+    _ parts: [PartID]
+  ) async throws -> [PartID: (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)]
   func isIndexWhole(_ part: PartID) async throws -> Bool
   /// Closed parts of a day and after of which chunks are in no row.
   func unwholeParts(since day: LocalDate) async throws -> [PartProgress]

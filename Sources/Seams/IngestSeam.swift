@@ -213,6 +213,22 @@ extension FoundPart {
   }
 }
 
+/// What the pages of found files came to: what the register has besides is judged by it.
+package struct FoundFiles: Equatable, Sendable, Codable {
+  /// Parts whose file is open on a disk, or being written.
+  package var open: [PartID]
+  /// Incidents that go on, or whose close is told with their file.
+  package var going: [IncidentID]
+  /// What was opened since is not the keeper's to judge.
+  package var startedAt: UTCTime
+
+  package init(open: [PartID], going: [IncidentID], startedAt: UTCTime) {
+    self.open = open
+    self.going = going
+    self.startedAt = startedAt
+  }
+}
+
 /// How far the register knows a part's file: what follows is read again at a start.
 package struct IndexedPoint: Equatable, Sendable, Codable {
   package var chunkCount: Int64
@@ -351,9 +367,11 @@ package enum IngestCall: Sendable, Codable {
   case refusals(boot: String, number: UInt64, [RefusalEntry])
   /// How the footage's disks do, every few seconds; answered with `acknowledged`.
   case status(IngestStatus)
-  /// Every file found open at the start; the answer also names parts that only the index believes open. Asked again
-  /// until it is whole: then nothing is taken up any more but `taken`, which the ingest is writing by now.
-  case found([FoundPart], startedAt: UTCTime, taken: [PartID]?)
+  /// A page of the files found open at the start, or closed lately; those of one recording are in one page. Asked again
+  /// until the answer is whole: then nothing is taken up any more but `taken`, which the ingest is writing by now.
+  case found([FoundPart], taken: [PartID]?)
+  /// After the last page: the answer names parts that only the index believes open.
+  case foundAll(FoundFiles)
 }
 
 package enum IngestReply: Sendable, Codable {

@@ -70,10 +70,12 @@ package struct SeamClient<
   }
 
   /// A client for seams: no redirects, no retries behind the caller's back, silence ends a stream.
-  package static func makeHTTPClient() -> HTTPClient {
+  ///
+  /// - Parameter silence_s: what ends a stream, and a call whose answer has not begun by then, whatever its own time.
+  package static func makeHTTPClient(silence_s: Int64 = 3 * SeamLimits.heartbeat_s) -> HTTPClient {
     var configuration = HTTPClient.Configuration()
     configuration.redirectConfiguration = .disallow
-    configuration.timeout = .init(connect: .seconds(2), read: .seconds(3 * SeamLimits.heartbeat_s))
+    configuration.timeout = .init(connect: .seconds(2), read: .seconds(silence_s))
     configuration.connectionPool.retryConnectionEstablishment = false
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 256
     return HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)

@@ -132,6 +132,10 @@ package enum SeamLimits {
   package static let maximumReply_bytes = 64 << 20
   /// One notice: the wall of a few thousand incidents.
   package static let maximumNotice_bytes = 16 << 20
+  /// Files in one call of an ingest that starts: some 300 KiB, and an answer within a second or two where each is news.
+  package static let foundPage = 256
+  /// How long such a call may take: each file that is news is an entry of the journal and some rows.
+  package static let foundAnswer_s: Int64 = 120
   /// A heartbeat goes over every stream of notices this often; three missed mean the other side is gone.
   package static let heartbeat_s: Int64 = 2
 }

@@ -158,10 +158,10 @@ struct RecordingMachineTests {
     _ = machine.connected(at: at(12))
     machine.disconnected(.stoppedBySender)
     let between = machine.packetArrived(at: at(13))
-    let closed = machine.closed()
-    let again = machine.closed()
+    let closed = machine.closed(at: at(13))
+    let again = machine.closed(at: at(13))
     let after = machine.connected(at: at(14))
-    #expect(!before && !between && closed && !again && after == .refuse)
+    #expect(!before && !between && closed == .close(after: nil) && again == .none && after == .refuse)
     let part = machine.nextPart()
     let epoch = machine.epoch
     #expect(part == nil && epoch == 1)
@@ -173,6 +173,32 @@ struct RecordingMachineTests {
     #expect(joined == .begin(epoch: 8, after: .init(from: at(100), to: at(130), cause: .serverRestart)))
     let part = machine.nextPart()
     #expect(part == 4)
+  }
+
+  // INT-6: nobody came back after it, and it is missing all the same.
+  @Test(arguments: [GapCause.linkLost, .tooFast, .notDeliverable])
+  func whatIsMissingUpToTheCloseIsAGap(_ cause: GapCause) {
+    var machine = RecordingMachine(openedAt: at(10))
+    _ = machine.connected(at: at(10))
+    _ = machine.packetArrived(at: at(20))
+    machine.disconnected(cause)
+    let closed = machine.closed(at: at(140))
+    #expect(closed == .close(after: .init(from: at(20), to: at(140), cause: cause)))
+  }
+
+  @Test func aStopOfTheServerIsMissingUpToTheCloseToo() {
+    var machine = RecordingMachine(resumingPart: 1, lastEpoch: 7, lastPacket: at(100))
+    let closed = machine.closed(at: at(220))
+    #expect(closed == .close(after: .init(from: at(100), to: at(220), cause: .serverRestart)))
+  }
+
+  @Test func aCameraThatStoppedOfItsOwnAccordMissesNothing() {
+    var machine = RecordingMachine(openedAt: at(10))
+    _ = machine.connected(at: at(10))
+    _ = machine.packetArrived(at: at(20))
+    machine.disconnected(.stoppedBySender)
+    let closed = machine.closed(at: at(35))
+    #expect(closed == .close(after: nil))
   }
 
   @Test func aClockThatWentBackMakesNoGapThatEndsBeforeItBegins() {

@@ -216,8 +216,14 @@ struct ShardTests {
     do { while sent < 20_000 { try Self.send(sent, socket); sent += 1 } } catch {}
     #expect(sent < 20_000)
     Self.wait("the refusal") { line.table.takeRefusals().contains { $0.code == "too-fast" && $0.proven } }
-    line.shards.stop()
     #expect(!line.events.contains { if case .incidentClosed = $0 { true } else { false } })
+    // INT-6: nobody comes back, and what is missing up to the close is a gap.
+    Self.wait("the end of the stream") { line.events.contains { if case .streamLeft = $0 { true } else { false } } }
+    line.shards.post(.close(line.grants[0].incident, cause: .closedByCommandRoom, by: "test"))
+    Self.wait("the close") { line.events.contains { if case .incidentClosed = $0 { true } else { false } } }
+    line.shards.stop()
+    let gaps = line.events.compactMap { if case .gap(let gap) = $0 { gap } else { nil } }
+    #expect(gaps.map(\.cause) == [.tooFast])
     let bytes = try line.recorded(line.grants[0])
     #expect(Int64(bytes.count) >= RateBound.minimumGrace_bytes)
     #expect(bytes == (0..<(bytes.count / Self.message_bytes)).flatMap(Self.message))
@@ -298,6 +304,123 @@ struct ShardTests {
     for _ in 0..<1000 { mailbox.post(.command(.allLiveEnds)) }
     #expect(mailbox.take().count == ShardMailbox.maximumSockets + 1000)
     #expect(hand() && mailbox.take().count == 1 && mailbox.take().isEmpty)
+  }
+
+  /// A file of the camera's incident as a stop leaves it, with a packet that never came and was not told, and what the keeper
+  /// answers about it.
+  private func leftOpen(_ line: Line) throws -> (FoundPartAnswer, PartRecovery.Recovered, ResumedRecording) {
+    let grant = line.grants[0]
+    let part = grant.parts[0]
+    let header = PartHeader(
+      part: try #require(UUIDText.binary(part.part.rawValue)),
+      recording: try #require(UUIDText.binary(grant.recording.rawValue)),
+      incident: try #require(UUIDText.binary(grant.incident.rawValue)), service: .init(repeating: 4, count: 16),
+      localDay: 20_260_601, created_us: 1, previousHead: .init(repeating: 0, count: 32),
+      wrappedKey: part.wrappedKey.bytes, sealedFacts: [])
+    let path = "2026/06/01/\(part.part).plm"
+    let writer = FootageWriter(root: line.root) { _ in }
+    writer.submit(
+      .open(
+        part: part.part.rawValue, path: path, header: header, key: SymmetricKey(data: part.key.bytes), after: nil))
+    for sequence: UInt64 in [100, 105] {
+      writer.submit(
+        .append(
+          part: part.part.rawValue,
+          ChunkContent(
+            kind: .media, epoch: 4, packetCount: 1, firstSequence: sequence, firstArrival_us: Int64(sequence),
+            lastArrival_us: Int64(sequence), plaintext: Self.message(Int(sequence)))))
+    }
+    writer.stop()
+    let resumed = ResumedIncident(camera: CameraID("C"), agent: AgentID("A"), activation: nil, parts: [])
+    let answer = FoundPartAnswer(
+      grant: part, recording: grant.recording, incident: grant.incident, path: path, indexed: nil, resume: resumed,
+      closing: nil)
+    let recovered = try PartRecovery.recover(
+      line.root + "/" + path, part: part.part.rawValue, key: SymmetricKey(data: part.key.bytes), isIndexKnown: false)
+    line.table.markUsed([grant.incident])
+    return (
+      answer, recovered,
+      ResumedRecording(
+        incident: grant.incident, recording: grant.recording, service: ServiceID("S"), current: part, resumed: resumed,
+        facts: [], lastArrival: UTCTime(microseconds: 105), lastEpoch: recovered.lastEpoch)
+    )
+  }
+
+  // A camera that calls before its part is read waits: its incident is continued, not opened twice. What a stop kept from being
+  // told is a gap before it goes on.
+  @Test func aCallWaitsForItsPartAndTheIncidentGoesOn() throws {
+    let line = try Line(incidents: 2)
+    let (answer, recovered, resumed) = try leftOpen(line)
+    line.shards.expect(answer)
+    let socket = try line.call()
+    for number in 0..<20 { try Self.send(number, socket) }
+    usleep(700_000)
+    #expect(line.events.isEmpty)
+    line.shards.takeUp(answer, recovered, resumed)
+    Self.wait("the stream") { line.events.contains { if case .streamJoined = $0 { true } else { false } } }
+    Self.wait("the acknowledgement") { socket.unacknowledged_bytes() == 0 }
+    usleep(200_000)
+    line.shards.stop()
+    #expect(!line.events.contains { if case .incidentOpened = $0 { true } else { false } })
+    let joined = line.events.compactMap {
+      if case .streamJoined(let id, _, let epoch, _, _, _) = $0 { (id, epoch) } else { nil }
+    }
+    #expect(joined.first?.0 == line.grants[0].incident && joined.first?.1 == 5)
+    var reader = try PartReader(
+      path: line.root + "/" + answer.path, key: SymmetricKey(data: line.grants[0].parts[0].key.bytes))
+    var chunks: [(ChunkHeader, [UInt8]?)] = []
+    while let items = try reader.next() { chunks += items.map { ($0.header, $0.plaintext) } }
+    #expect(chunks.prefix(5).map(\.0.kind) == [.media, .media, .gap, .gap, .epoch])
+    #expect(chunks[2].0.firstSequence == 101 && chunks[2].0.packetCount == 4 && chunks[2].0.epoch == 4)
+    let note = chunks[2].1.flatMap(GapNote.decode)
+    #expect(note == GapNote(from_us: 100, to_us: 105, cause: GapCause.lostInTransport.rawValue))
+    let media = chunks.filter { $0.0.kind == .media && $0.0.epoch == 5 }.flatMap { $0.1 ?? [] }
+    #expect(media == (0..<20).flatMap(Self.message))
+  }
+
+  @Test func aPartThatCannotBeTakenUpKeepsNobodyWaiting() throws {
+    let line = try Line(incidents: 2)
+    let (answer, _, _) = try leftOpen(line)
+    line.shards.expect(answer)
+    let socket = try line.call()
+    try Self.send(0, socket)
+    usleep(500_000)
+    #expect(line.events.isEmpty)
+    line.shards.settled(answer)
+    Self.wait("another incident") {
+      line.events.contains {
+        if case .incidentOpened(let entry, _, _) = $0 { entry.id == line.grants[1].incident } else { false }
+      }
+    }
+    line.shards.stop()
+  }
+
+  // What the command room asks for while the part is read is not forgotten.
+  @Test func aCloseThatComesBeforeThePartTakesEffect() throws {
+    let line = try Line(incidents: 1)
+    let (answer, recovered, resumed) = try leftOpen(line)
+    line.shards.expect(answer)
+    line.shards.post(.close(line.grants[0].incident, cause: .closedByCommandRoom, by: "test"))
+    usleep(300_000)
+    line.shards.takeUp(answer, recovered, resumed)
+    Self.wait("the close") {
+      line.events.contains {
+        if case .incidentClosed(let closed) = $0 { closed.cause == .closedByCommandRoom } else { false }
+      }
+    }
+    line.shards.stop()
+  }
+
+  // A file that cannot be read is in the way of a grant: the next one is used.
+  @Test func nothingIsOpenedUnderANameThatIsInTheWay() throws {
+    let line = try Line(incidents: 2)
+    line.shards.avoid(["2026/06/01/\(line.grants[0].parts[0].part).plm"])
+    let socket = try line.call()
+    try Self.send(0, socket)
+    Self.wait("an incident") { line.events.contains { if case .incidentOpened = $0 { true } else { false } } }
+    line.shards.stop()
+    let opened = line.events.compactMap { if case .incidentOpened(let entry, _, _) = $0 { entry.id } else { nil } }
+    #expect(opened == [line.grants[1].incident])
   }
 
   @Test func aSecondServerOnThePortIsRefused() throws {

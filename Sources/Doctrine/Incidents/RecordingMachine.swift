@@ -25,6 +25,13 @@ package struct RecordingMachine: ~Copyable, Sendable {
     case refuse
   }
 
+  package enum CloseAction: Equatable, Sendable {
+    /// Writes the gap, if there is one, then the close.
+    case close(after: Gap?)
+    /// It is closed already.
+    case none
+  }
+
   package private(set) var state: State
   /// Arrival of the last packet, or the last moment known.
   package private(set) var lastPacket: UTCTime
@@ -99,10 +106,19 @@ package struct RecordingMachine: ~Copyable, Sendable {
     return part
   }
 
-  /// The incident is closed. False where it was already.
-  package mutating func closed() -> Bool {
-    if case .closed = state { return false }
+  /// The incident is closed.
+  ///
+  /// A time in which the camera may have sent, and nothing came, is missing though nobody came back after it. One that
+  /// stopped of its own accord sent nothing more: there is no gap behind its last packet.
+  package mutating func closed(at time: UTCTime) -> CloseAction {
+    let missing: Gap?
+    switch state {
+    case .closed: return .none
+    case .paused(_, .some(let cause)) where cause != .stoppedBySender && time > lastPacket:
+      missing = gap(to: time, cause)
+    case .paused, .receiving: missing = nil
+    }
     state = .closed(lastEpoch: epoch)
-    return true
+    return .close(after: missing)
   }
 }

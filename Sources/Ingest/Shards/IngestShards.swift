@@ -64,6 +64,24 @@ package final class IngestShards: Sendable {
   /// Whether a part is being written.
   package func isWriting(_ part: PartID) -> Bool { common.index.knows(part) }
 
+  /// A camera whose incident goes on: its calls wait until its part is taken up. Before ``start(_:)``, so that none is missed.
+  package func expect(_ answer: FoundPartAnswer) {
+    guard let camera = answer.resume?.camera else { return }
+    owner(of: camera).mailbox.post(.expect(camera, answer.incident, answer.recording))
+  }
+
+  /// The part of a camera that was expected is told, or cannot be taken up: nobody waits for it any more.
+  package func settled(_ answer: FoundPartAnswer) {
+    guard let camera = answer.resume?.camera else { return }
+    owner(of: camera).mailbox.post(.settled(camera, answer.incident))
+  }
+
+  /// Files that are in the way, and cannot be read: nothing is opened under their names.
+  package func avoid(_ paths: [String]) {
+    let names = paths.compactMap { $0.split(separator: "/").last?.split(separator: ".").first.map(String.init) }
+    common.namesInTheWay.add(names)
+  }
+
   /// Takes a recovered part up again: its camera may come back.
   package func takeUp(
     _ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, _ resumed: ResumedRecording
@@ -93,7 +111,9 @@ package final class IngestShards: Sendable {
     _ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, incident: IncidentClosed?
   ) {
     let part = answer.grant.part
-    common.index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexed?.chunkCount)
+    common.index.resume(
+      part, answer.recording, chunks: recovered.chunks,
+      indexed: recovered.reachesIndex ? answer.indexed?.chunkCount : nil)
     if let incident { common.index.closesIncident(part, incident) }
     common.index.take(
       .closed(
@@ -103,9 +123,22 @@ package final class IngestShards: Sendable {
 
   private func writeOn(_ answer: FoundPartAnswer, _ recovered: PartRecovery.Recovered, in shard: Shard) {
     let part = answer.grant.part
-    common.index.resume(part, answer.recording, chunks: recovered.chunks, indexed: answer.indexed?.chunkCount)
+    common.index.resume(
+      part, answer.recording, chunks: recovered.chunks,
+      indexed: recovered.reachesIndex ? answer.indexed?.chunkCount : nil)
     shard.writer.submit(
       .resume(part: part.rawValue, path: answer.path, chain: recovered.chain, key: answer.grant.symmetricKey))
+    // What a stop kept from being told is a gap before anything else goes in (INT-6).
+    for hole in recovered.holes {
+      let note = GapNote(from_us: hole.from_us, to_us: hole.to_us, cause: GapCause.lostInTransport.rawValue)
+      shard.writer.submit(
+        .append(
+          part: part.rawValue,
+          ChunkContent(
+            kind: .gap, epoch: hole.epoch, packetCount: UInt32(clamping: hole.range.count),
+            firstSequence: hole.range.lowerBound, firstArrival_us: hole.from_us, lastArrival_us: hole.to_us,
+            plaintext: note.encoded)))
+    }
   }
 
   private func owner(of camera: CameraID) -> Shard { shards[Shard.owner(of: camera, among: shards.count)] }

@@ -26,7 +26,11 @@ enum ShardMessage: Sendable {
   case command(ShardCommand)
   /// A connection that another thread's listener took, of a camera that is this one's.
   case accepted(AcceptedSocket, PendingAttempt)
+  /// A recording that goes on, and whose part is being read.
+  case expect(CameraID, IncidentID, RecordingID)
   case resume(ResumedRecording)
+  /// The part that was read is told, or cannot be taken up.
+  case settled(CameraID, IncidentID)
   /// The disk failed under a part: the recording goes on in another.
   case goOnElsewhere(PartID)
 }

@@ -13,8 +13,18 @@ struct ShardCommon: Sendable {
   /// What waits for the disks, of all shards together.
   let backlog = FootageBacklog()
   let streaming = StreamingRecordings()
+  /// Parts whose file is there already and cannot be read.
+  let namesInTheWay = NamesInTheWay()
   let clocks: IngestClocks
   let logger: Logger
+}
+
+/// Names that no file can be made under.
+final class NamesInTheWay: Sendable {
+  private let names = Mutex<Set<String>>([])
+
+  func add(_ more: [String]) { names.withLock { $0.formUnion(more) } }
+  func contains(_ part: PartID) -> Bool { names.withLock { $0.contains(part.rawValue) } }
 }
 
 /// The recordings whose camera is connected now.

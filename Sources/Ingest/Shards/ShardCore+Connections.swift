@@ -25,6 +25,7 @@ extension ShardCore {
   func admit(_ socket: AcceptedSocket, _ attempt: PendingAttempt) {
     let now = common.clocks.monotonic()
     let camera = attempt.identifier.camera
+    if holds(socket, attempt, at: now) { return }
     guard let admission = common.table.admission(of: camera) else { return }
     if attempt.identifier.isLinkTest, admission.enabled {
       test(socket, attempt, admission, at: now)

@@ -7,6 +7,7 @@ extension ShardCore {
     let now = common.clocks.monotonic()
     switch message {
     case .command(.close(let incident, let cause, let by)):
+      closeExpected(incident, cause, by: by)
       for (camera, state) in cameras where state.recording?.incident == incident {
         // What was sent before the close is kept: closing first would leave it at the gate.
         if state.machine.closeRequested(incident, at: now) {
@@ -14,16 +15,22 @@ extension ShardCore {
         }
       }
     case .command(.live(let recording, let open)):
+      setExpectedLive(recording, open)
       for state in cameras.values {
         if let known = state.recording, known.recording == recording { setLive(state, known, open) }
       }
     case .command(.allLiveEnds):
+      setExpectedLive(nil, false)
       for state in cameras.values {
         if let known = state.recording { setLive(state, known, false) }
       }
     case .accepted(let socket, let attempt): admit(socket, attempt)
     case .goOnElsewhere(let part): goOnElsewhere(part, at: now)
-    case .resume(let resumed): resume(resumed, at: now)
+    case .expect(let camera, let incident, let recording): expect(camera, incident, recording)
+    case .resume(let resumed):
+      resume(resumed, at: now)
+      settle(resumed.resumed.camera, resumed.incident, at: now)
+    case .settled(let camera, let incident): settle(camera, incident, at: now)
     }
   }
 

@@ -10,7 +10,7 @@ extension ShardCore {
     _ state: CameraState, _ attempt: PendingAttempt, _ admission: CameraAdmission, agent: AgentID
   ) -> Bool {
     let wall = common.clocks.wall()
-    guard let grant = common.table.takeGrant(of: admission.camera),
+    guard let grant = takeGrant(of: admission.camera),
       let start = grant.parts.firstIndex(where: { $0.dayStart <= wall && wall < $0.dayEnd })
         ?? grant.parts.indices.first
     else { return false }
@@ -35,6 +35,15 @@ extension ShardCore {
     // A register that is made again from the file has the incident begin at the same instant.
     openPart(recording, after: nil, at: wall)
     return true
+  }
+
+  /// The camera's next grant whose files can be made.
+  private func takeGrant(of camera: CameraID) -> IncidentGrant? {
+    while let grant = common.table.takeGrant(of: camera) {
+      guard grant.parts.contains(where: { common.namesInTheWay.contains($0.part) }) else { return grant }
+      logger.error("a file that cannot be read is in a grant's way", metadata: ["incident": "\(grant.incident)"])
+    }
+    return nil
   }
 
   private func openPart(_ recording: OpenRecording, after previous: PartID?, at wall: UTCTime? = nil) {
@@ -133,8 +142,10 @@ extension ShardCore {
           code: RefusalEntry.streamEnded, sentence: "Connexion terminée : incident \(cause.sentence).", proven: true))
     }
     setLive(state, recording, false)
-    guard recording.machine.closed() else { return }
     let wall = common.clocks.wall()
+    guard case .close(let gap) = recording.machine.closed(at: wall) else { return }
+    // What is missing up to the close is written down though no camera came back after it (INT-6).
+    if let gap { write(gap, epoch: max(1, recording.machine.epoch), in: recording) }
     let closing = IncidentClosed(
       incident: incident, recording: recording.recording, camera: camera, at: wall, cause: cause, by: by,
       damage: recording.damage)

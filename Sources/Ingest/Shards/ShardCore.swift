@@ -26,6 +26,8 @@ final class ShardCore {
   var cameras: [CameraID: CameraState] = [:]
   /// Cameras that tested their link since the start, with what they have left of their bound.
   var linkTests: [CameraID: CameraState] = [:]
+  /// Cameras whose part a stop left open and that is being read.
+  var expected: [CameraID: ExpectedCamera] = [:]
   /// Recordings that were closed lately: a disk may yet fail to take their end.
   var ended: [(recording: OpenRecording, closing: IncidentClosed, at: MonotonicTime)] = []
   /// Whether the writer's line has room in this turn, and since when: while it has none nothing is read, and
@@ -93,6 +95,7 @@ final class ShardCore {
     if now.since(lastSlowTurn) >= Self.slowTurn_us {
       lastSlowTurn = now
       slowTurn(now: now, wall: common.clocks.wall())
+      if !expected.isEmpty { refuseWaiting(at: now) }
     }
   }
 

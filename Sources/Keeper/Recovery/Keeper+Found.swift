@@ -9,20 +9,37 @@ internal import Vault
 
 /// Files that a stop of the ingest left open, or closed without anybody having been told.
 extension Keeper {
-  /// Answers for the files found open and for what only the index believes open.
+  /// Answers for a page of files found open or closed lately.
   ///
-  /// The newest part of an incident that is still active goes on; every other is to be closed. A part that is
-  /// open in the index only was closed on disk before that could be told.
+  /// The newest part of an incident that is still active goes on; every other is to be closed.
   ///
   /// - Parameter taken: parts that the ingest is writing by now, because the database was away when it first asked: nothing
-  ///   else is taken up any more, and what was opened since `startedAt` is not ours to judge.
-  func answer(found parts: [FoundPart], startedAt: UTCTime, taken: Set<PartID>?) async throws -> IngestReply {
+  ///   else is taken up any more.
+  /// - Throws: a problem where a page is being answered: one whose answer was late is asked for again.
+  func answer(found parts: [FoundPart], taken: Set<PartID>?) async throws -> IngestReply {
+    guard !takesFound else { throw Problem.unavailable("le keeper") }
+    takesFound = true
+    defer { takesFound = false }
     if isDatabaseAway { return .found(try answerFromMemory(parts), isWhole: false) }
     do {
-      return .found(try await answer(found: parts, startedAt, taken), isWhole: true)
+      return .found(try await answer(found: parts, taken), isWhole: true)
     } catch  where store.isTransient(error) {
       setDatabaseAway(true)
       return .found(try answerFromMemory(parts), isWhole: false)
+    }
+  }
+
+  /// Answers for what only the index believes open: it was closed on disk before that could be told, or its file is gone.
+  func answer(foundAll files: FoundFiles) async throws -> IngestReply {
+    guard !takesFound else { throw Problem.unavailable("le keeper") }
+    takesFound = true
+    defer { takesFound = false }
+    if isDatabaseAway { return .found([], isWhole: false) }
+    do {
+      return .found(try await answer(files), isWhole: true)
+    } catch  where store.isTransient(error) {
+      setDatabaseAway(true)
+      return .found([], isWhole: false)
     }
   }
 
@@ -42,27 +59,31 @@ extension Keeper {
     return answers
   }
 
-  private func answer(
-    found parts: [FoundPart], _ startedAt: UTCTime, _ taken: Set<PartID>?
-  ) async throws -> [FoundPartAnswer] {
+  private func answer(found parts: [FoundPart], _ taken: Set<PartID>?) async throws -> [FoundPartAnswer] {
     var answers: [FoundPartAnswer] = []
-    // Files closed lately are nearly all known: asked in one go, so that a start does not wait for each.
+    // Nearly all are known: asked in one go, so that a start does not wait for each.
     let known = try await store.known(among: parts.filter(\.isClosed).map(\.part))
+    let numbers = try await store.numbers(of: parts.filter { !$0.isClosed }.map(\.part))
     for part in parts.sorted(by: { $0.created < $1.created }) where !known.contains(part.part) {
       guard let key = try? key(of: part) else {
         logger.error("an open part's key cannot be had", metadata: ["part": "\(part.part)"])
         continue
       }
       let number: Int
-      do {
-        number = try await adopt(part, key: key)
-      } catch  where error is VaultError || store.isTransient(error) {
-        throw error
-      } catch {
-        logger.error("a part cannot be registered", metadata: ["part": "\(part.part)", "error": "\(error)"])
-        continue
+      if let registered = numbers[part.part] {
+        partService[part.part] = part.service
+        number = registered
+      } else {
+        do {
+          number = try await adopt(part, key: key)
+        } catch  where error is VaultError || store.isTransient(error) {
+          throw error
+        } catch {
+          logger.error("a part cannot be registered", metadata: ["part": "\(part.part)", "error": "\(error)"])
+          continue
+        }
       }
-      // A closed file that is registered by now is answered below, if the index still believes it open.
+      // A closed file that is registered by now is answered at the end, if the index still believes it open.
       if part.isClosed || taken?.contains(part.part) == true { continue }
       let isNewest = isNewest(part, of: parts)
       if isNewest, taken != nil, let incident = active[part.incident], incident.closing == nil {
@@ -76,17 +97,24 @@ extension Keeper {
       answers.append(
         FoundPartAnswer(
           grant: grant(part.part, number, part.localDay, key, part.wrappedKey), recording: part.recording,
-          incident: part.incident, path: part.path, indexed: try await indexedPoint(of: part.part), resume: resume,
-          closing: closing))
+          incident: part.incident, path: part.path, indexed: nil, resume: resume, closing: closing))
     }
-    let resumed = Set(answers.filter { $0.resume != nil || $0.closing != nil }.map(\.incident))
-    let told = Set(parts.filter { !$0.isClosed }.map(\.part)).union(taken ?? [])
+    try await addIndexedPoints(to: &answers)
+    publishWall()
+    return answers
+  }
+
+  private func answer(_ files: FoundFiles) async throws -> [FoundPartAnswer] {
+    var answers: [FoundPartAnswer] = []
+    let (told, going) = (Set(files.open), Set(files.going))
     let openInIndex = try await store.openParts().filter { !told.contains($0.0.id) }
+    let last = Dictionary(grouping: openInIndex, by: \.0.recording).compactMapValues { $0.map(\.0.number).max() }
     for (entry, incident, _) in openInIndex {
       guard let key = try? partKey(of: entry) else { continue }
-      let isLast = !openInIndex.contains { $0.0.recording == entry.recording && $0.0.number > entry.number }
       var closing: PendingClose?
-      if isLast, !resumed.contains(incident), let known = active[incident], known.entry.openedAt < startedAt {
+      if last[entry.recording] == entry.number, !going.contains(incident), let known = active[incident],
+        known.entry.openedAt < files.startedAt
+      {
         closing =
           pendingClose(incident)
           ?? PendingClose(camera: known.entry.camera, cause: .serverRestart, by: nil)
@@ -94,15 +122,25 @@ extension Keeper {
       answers.append(
         FoundPartAnswer(
           grant: grant(entry.id, entry.number, entry.localDay, key, Blob(entry.wrappedKey)),
-          recording: entry.recording, incident: incident, path: entry.path,
-          indexed: try await indexedPoint(of: entry.id), resume: nil, closing: closing))
+          recording: entry.recording, incident: incident, path: entry.path, indexed: nil, resume: nil, closing: closing)
+      )
     }
-    let taken = Set(parts.filter { taken?.contains($0.part) == true }.map(\.incident))
+    try await addIndexedPoints(to: &answers)
     try await closeWithoutFile(
-      except: resumed.union(taken).union(answers.compactMap { $0.closing == nil ? nil : $0.incident }),
-      before: startedAt)
+      except: going.union(answers.compactMap { $0.closing == nil ? nil : $0.incident }), before: files.startedAt)
     publishWall()
     return answers
+  }
+
+  /// How far the register has them, in one go.
+  private func addIndexedPoints(to answers: inout [FoundPartAnswer]) async throws {
+    let points = try await store.indexedUpTo(answers.map(\.grant.part))
+    for index in answers.indices {
+      guard let point = points[answers[index].grant.part] else { continue }
+      answers[index].indexed = IndexedPoint(
+        chunkCount: point.progress.chunkCount, head: point.progress.chainHead, file_bytes: point.progress.file_bytes,
+        lastArrival: point.lastArrival ?? UTCTime(microseconds: 0), lastEpoch: point.lastEpoch)
+    }
   }
 
   private func isNewest(_ part: FoundPart, of parts: [FoundPart]) -> Bool {
@@ -131,13 +169,6 @@ extension Keeper {
     return ResumedIncident(
       camera: incident.entry.camera, agent: incident.entry.agent, activation: incident.entry.activation,
       parts: try partGrants(for: part.service, from: part.localDay))
-  }
-
-  private func indexedPoint(of part: PartID) async throws -> IndexedPoint? {
-    guard let point = try await store.indexedUpTo(part) else { return nil }
-    return IndexedPoint(
-      chunkCount: point.progress.chunkCount, head: point.progress.chainHead, file_bytes: point.progress.file_bytes,
-      lastArrival: point.lastArrival ?? UTCTime(microseconds: 0), lastEpoch: point.lastEpoch)
   }
 
   /// Incidents that are active here and of which no open file is left: they ended while nobody could tell.

@@ -145,6 +145,16 @@ extension Register {
     }
   }
 
+  package func numbers(of parts: [PartID]) async throws -> [PartID: Int] {
+    try await pool.run { connection in
+      Dictionary(
+        uniqueKeysWithValues: try connection.query(
+          "SELECT id, number FROM recording_part WHERE id = ANY($1::uuid[]) AND wrapped_key IS NOT NULL",
+          [.textArray(parts.map(\.rawValue))]
+        ).map { (PartID(try $0.text("id")), Int(try $0.integer("number"))) })
+    }
+  }
+
   /// Ends viewings that a stop of the keeper left open; returns how many.
   package func closeOpenViewings(at time: UTCTime) async throws -> Int {
     try await pool.run { connection in

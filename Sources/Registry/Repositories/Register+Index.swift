@@ -55,21 +55,34 @@ extension Register {
   package func indexedUpTo(
     _ part: PartID
   ) async throws -> (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)? {
+    try await indexedUpTo([part])[part]
+  }
+
+  /// The same for many; without those that are not registered.
+  package func indexedUpTo(
+    _ parts: [PartID]
+  ) async throws -> [PartID: (progress: PartProgress, lastArrival: UTCTime?, lastEpoch: Int64)] {
     try await pool.run { connection in
-      try connection.query(
-        """
-        SELECT p.chunk_count, p.chain_head, p.file_bytes, us(max(s.last_arrival)) AS last_us, coalesce(max(s.epoch), 0) AS epoch
-        FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')
-        WHERE p.id = $1 GROUP BY p.id
-        """, [.text(part.rawValue)]
-      ).first.map { row in
-        (
-          PartProgress(
-            part: part, chunkCount: try row.integer("chunk_count"),
-            chainHead: row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head"),
-            file_bytes: try row.integer("file_bytes")), row.optionalTime("last_us"), try row.integer("epoch")
-        )
-      }
+      Dictionary(
+        uniqueKeysWithValues: try connection.query(
+          """
+          SELECT p.id, p.chunk_count, p.chain_head, p.file_bytes, us(max(s.last_arrival)) AS last_us, coalesce(max(s.epoch), 0) AS epoch
+          FROM recording_part p LEFT JOIN segment s ON s.part_id = p.id AND s.term_day IN (p.term_day, 'infinity')
+          WHERE p.id = ANY($1::uuid[]) GROUP BY p.id
+          """, [.textArray(parts.map(\.rawValue))]
+        ).map { row in
+          let part = PartID(try row.text("id"))
+          return (
+            part,
+            (
+              progress: PartProgress(
+                part: part, chunkCount: try row.integer("chunk_count"),
+                chainHead: row.optionalText("chain_head") == nil ? [] : try row.bytes("chain_head"),
+                file_bytes: try row.integer("file_bytes")), lastArrival: row.optionalTime("last_us"),
+              lastEpoch: try row.integer("epoch")
+            )
+          )
+        })
     }
   }
 

@@ -15,11 +15,14 @@ enum IngestRole {
     try Directories.make(Directories.parent(of: settings.ingestForConsole), mode: 0o750)
     try Directories.make(settings.footageFolder, mode: 0o770)
     let http = SeamClient<IngestCall, IngestReply, IngestDirective>.makeHTTPClient()
+    let patient = SeamClient<IngestCall, IngestReply, IngestDirective>.makeHTTPClient(
+      silence_s: SeamLimits.foundAnswer_s)
     let ingest = IngestService(
       settings: .init(
         addresses: [ListenAddress(host: settings.ingestHost, port: settings.ingestPort)] + settings.ingestAlso,
         threads: settings.ingestThreads, footageRoot: settings.footageFolder),
       keeper: SeamClient(client: http, socketPath: settings.keeperForIngest, peer: "keeper"),
+      patientKeeper: SeamClient(client: patient, socketPath: settings.keeperForIngest, peer: "keeper"),
       clocks: SystemClocks.ingest, logger: logger)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -30,9 +33,11 @@ enum IngestRole {
       }
     } catch {
       try? await http.shutdown()
+      try? await patient.shutdown()
       throw error
     }
     try? await http.shutdown()
+    try? await patient.shutdown()
   }
 
   /// `GET /live/<recording>`: the ordered bytes of a recording that is live, until it is not.
