@@ -274,7 +274,7 @@ struct ClockTests {
     let header = try PartReader.header(of: told.world.folder + "/footage/" + told.part.path)
     let found = FoundPart(header, path: told.part.path, isClosed: false)
     _ = try await again.answer(
-      .found([found], startedAt: UTCTime(microseconds: told.world.wall.now), taken: nil))
+      .found([found], taken: nil))
     #expect(await again.clock(in: told.part.incident)?.offset_ms == 10_000)
     #expect(try await told.stored() == "10000 t device")
     let opened = try #require(try told.entries("incident.opened").first)

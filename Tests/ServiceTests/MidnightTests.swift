@@ -108,7 +108,7 @@ struct MidnightTests {
       }
     }
     var bytes: [UInt8] = []
-    try await reader.read { bytes += $0 }
+    try await reader.read { bytes += $0.bytes }
     #expect(bytes == [1, 10, 1, 11, 1, 12, 1, 13, 1, 14, 1, 15, 2, 3])
     #expect(reader.altered.isEmpty)
   }
