@@ -29,7 +29,7 @@ package struct IngestService: Sendable {
   private let shards: IngestShards
   private let openParts: OpenParts
   /// What the console reads.
-  package let feed = LiveFeed()
+  package let feed: LiveFeed
 
   /// - Parameter patientKeeper: the same keeper, called with time for long answers.
   package init(
@@ -40,6 +40,7 @@ package struct IngestService: Sendable {
     self.clocks = clocks
     self.logger = logger
     table = AdmissionTable(clocks: clocks)
+    feed = LiveFeed(now: clocks.monotonic)
     shards = IngestShards(
       count: settings.threads, footageRoot: settings.footageRoot, table: table, spool: spool, feed: feed,
       clocks: clocks, logger: logger)

@@ -11,7 +11,7 @@ package final class LiveFeed: Sendable {
   /// Pieces of some 5 to 20 ms: a few seconds.
   static let maximumPieces = 512
   /// What is older is not live.
-  static let maximumAge: Duration = .seconds(5)
+  static let maximumAge_us: Int64 = 5_000_000
 
   /// One reader's line; ``Reader`` is its other end.
   private struct Line {
@@ -19,7 +19,7 @@ package final class LiveFeed: Sendable {
     /// Something before the next piece did not fit.
     var misses = true
 
-    mutating func offer(_ bytes: [UInt8], at now: ContinuousClock.Instant) -> Bool {
+    mutating func offer(_ bytes: [UInt8], at now: MonotonicTime) -> Bool {
       if case .dropped = pieces.yield(Piece(bytes: bytes, since: now, isBehindHole: misses)) {
         misses = true
         return false
@@ -31,7 +31,7 @@ package final class LiveFeed: Sendable {
 
   fileprivate struct Piece: Sendable {
     var bytes: [UInt8]
-    var since: ContinuousClock.Instant
+    var since: MonotonicTime
     var isBehindHole: Bool
   }
 
@@ -39,19 +39,21 @@ package final class LiveFeed: Sendable {
   package struct Reader: AsyncSequence, Sendable {
     fileprivate let feed: LiveFeed
     fileprivate let recording: RecordingID
+    fileprivate let number: UInt64
     fileprivate let pieces: AsyncStream<Piece>
 
     package struct AsyncIterator: AsyncIteratorProtocol {
       fileprivate let feed: LiveFeed
       fileprivate let recording: RecordingID
+      fileprivate let number: UInt64
       fileprivate var pieces: AsyncStream<Piece>.AsyncIterator
       fileprivate var misses = false
 
       package mutating func next() async -> [UInt8]? {
         while let piece = await pieces.next() {
-          guard feed.isOpen(recording) else { return nil }
+          guard feed.reads(number, recording) else { return nil }
           let isBehindHole = misses || piece.isBehindHole
-          misses = .now - piece.since > LiveFeed.maximumAge
+          misses = feed.now().since(piece.since) > LiveFeed.maximumAge_us
           if misses {
             feed.countDropped()
           } else {
@@ -63,7 +65,7 @@ package final class LiveFeed: Sendable {
     }
 
     package func makeAsyncIterator() -> AsyncIterator {
-      AsyncIterator(feed: feed, recording: recording, pieces: pieces.makeAsyncIterator())
+      AsyncIterator(feed: feed, recording: recording, number: number, pieces: pieces.makeAsyncIterator())
     }
   }
 
@@ -75,8 +77,9 @@ package final class LiveFeed: Sendable {
   }
 
   private let state = Mutex(State())
+  private let now: @Sendable () -> MonotonicTime
 
-  package init() {}
+  package init(now: @escaping @Sendable () -> MonotonicTime) { self.now = now }
 
   /// Pieces dropped since the start because a reader was too slow.
   package var droppedPieces: Int { state.withLock { $0.dropped } }
@@ -91,12 +94,15 @@ package final class LiveFeed: Sendable {
     for reader in readers.values { reader.pieces.finish() }
   }
 
-  fileprivate func isOpen(_ recording: RecordingID) -> Bool { state.withLock { $0.open.contains(recording) } }
+  /// Whether a reader still has its right: one that ended does not come back with the next.
+  fileprivate func reads(_ number: UInt64, _ recording: RecordingID) -> Bool {
+    state.withLock { $0.readers[recording]?[number] != nil }
+  }
 
   fileprivate func countDropped() { state.withLock { $0.dropped += 1 } }
 
   func offer(_ recording: RecordingID, _ bytes: [UInt8]) {
-    let now = ContinuousClock.now
+    let now = now()
     state.withLock { state in
       guard state.open.contains(recording), let numbers = state.readers[recording].map({ Array($0.keys) }) else {
         return
@@ -119,7 +125,7 @@ package final class LiveFeed: Sendable {
         self?.state.withLock { _ = $0.readers[recording]?.removeValue(forKey: number) }
       }
       state.readers[recording, default: [:]][number] = Line(pieces: continuation)
-      return Reader(feed: self, recording: recording, pieces: stream)
+      return Reader(feed: self, recording: recording, number: number, pieces: stream)
     }
   }
 }

@@ -8,20 +8,28 @@ internal import Vault
 struct RefusalsTaken {
   var boot = ""
   var number: UInt64 = 0
-  /// Lines that are journalled and alarmed of, and those that are in the register.
+  /// Lines that are journalled and alarmed of.
   var noted = 0
-  var stored = 0
   var isUnderWay = false
+  /// Lines whose row waits for the database.
+  var rows: [RefusalEntry] = []
+  var isStoring = false
 }
 
 /// Refused calls, in a line of their own.
 // STO-6, LOG-3.
 extension Keeper {
-  /// - Throws: unavailable, where the journal or the database does not take them: they are told again.
+  /// Rows that wait at the most: fifteen minutes of a storm. What is over it is in the journal, where its camera proved who it
+  /// was, and on the wall.
+  static let maximumRefusalRows = 5000
+
+  /// - Throws: unavailable, where the journal does not take them: they are told again.
   func take(refusals lines: [RefusalEntry], boot: String, number: UInt64) async throws -> IngestReply {
     guard !refusalsTaken.isUnderWay else { throw Problem.unavailable("le keeper") }
     if refusalsTaken.boot != boot || refusalsTaken.number != number {
-      refusalsTaken = RefusalsTaken(boot: boot, number: number)
+      refusalsTaken.boot = boot
+      refusalsTaken.number = number
+      refusalsTaken.noted = 0
     }
     refusalsTaken.isUnderWay = true
     defer { refusalsTaken.isUnderWay = false }
@@ -34,21 +42,32 @@ extension Keeper {
       } catch {
         logger.error("a refused call was not noted", metadata: ["error": "\(error)"])
       }
+      if refusalsTaken.rows.count < Self.maximumRefusalRows {
+        refusalsTaken.rows.append(lines[refusalsTaken.noted])
+      } else {
+        logger.error("a refused call is not in the register: too many wait for the database")
+      }
       refusalsTaken.noted += 1
     }
-    while refusalsTaken.stored < lines.count {
-      guard !isDatabaseAway else { throw Problem.unavailable("La base de données") }
+    await keepRefusals()
+    return .refusalsTaken
+  }
+
+  /// Writes the rows that wait, oldest first.
+  func keepRefusals() async {
+    guard !refusalsTaken.isStoring else { return }
+    refusalsTaken.isStoring = true
+    defer { refusalsTaken.isStoring = false }
+    while !isDatabaseAway, let line = refusalsTaken.rows.first {
       do {
-        try await store.insert(lines[refusalsTaken.stored])
+        try await store.insert(line)
       } catch  where store.isTransient(error) {
-        setDatabaseAway(true)
-        throw Problem.unavailable("La base de données")
+        return setDatabaseAway(true)
       } catch {
         logger.error("a refused call is not in the register", metadata: ["error": "\(error)"])
       }
-      refusalsTaken.stored += 1
+      refusalsTaken.rows.removeFirst()
     }
-    return .refusalsTaken
   }
 
   /// What a refused call does at once: the device's state, the wall, the journal.

@@ -29,6 +29,8 @@ package final class LiveChannel: Sendable {
     var needsStart: Bool
     /// The last initialization found no room: nothing after it can be read without it.
     var needsInitialization = false
+    /// The last word on the picture found no room.
+    var needsState = false
   }
 
   private struct State {
@@ -151,7 +153,7 @@ package final class LiveChannel: Sendable {
     state.groupIsWhole = false
   }
 
-  /// A lost picture is told at once, a lag at most once a second; a viewer whose line is full hears of the next.
+  /// A lost picture is told at once, a lag at most once a second; a viewer whose line is full is told with its next picture.
   private static func tell(_ arrival_us: Int64, _ state: inout State) {
     let now = state.pipeline.state
     guard now != state.told,
@@ -159,7 +161,16 @@ package final class LiveChannel: Sendable {
     else { return }
     state.told = now
     state.told_us = arrival_us
-    for viewer in state.viewers.values { viewer.continuation.yield(.state(now)) }
+    for id in state.viewers.keys { sayState(id, &state) }
+  }
+
+  private static func sayState(_ id: UInt64, _ state: inout State) {
+    guard let viewer = state.viewers[id] else { return }
+    if case .enqueued = viewer.continuation.yield(.state(state.told)) {
+      state.viewers[id]?.needsState = false
+    } else {
+      state.viewers[id]?.needsState = true
+    }
   }
 
   private static func initialize(_ id: UInt64, _ item: RelayItem, _ state: inout State) {
@@ -183,6 +194,7 @@ package final class LiveChannel: Sendable {
         state.skipped += 1
         continue
       }
+      if viewer.needsState { sayState(id, &state) }
       switch viewer.continuation.yield(.fragment(bytes)) {
       case .enqueued: state.viewers[id]?.needsStart = false
       case .dropped:

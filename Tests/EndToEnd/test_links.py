@@ -64,8 +64,11 @@ def test_a_clock_in_the_stream_stands_beside_a_recording_that_nobody_watched(wor
     began = {camera: time.time() * 1000 for camera in (silent, telling)}
     for camera, run in zip((silent, telling), running):
         world.incident(camera)
+        # The stream is read when the recording is closed.
+        row = until(lambda: [r for r in world.rows(camera=camera) if r["state"] == "open"])[0]
+        assert row["clock"] == ("unknown" if camera == silent else "known")
         run.wait()
-        assert world.close(camera)["clock"] == ("unknown" if camera == silent else "known")
+        world.close(camera)
     row = {camera: until(lambda c=camera: next((r for r in world.rows(camera=c) if r.get("decodes")), None), 30) for camera in began}
     # Sixteen years behind, by the stream; one that told keeps its own figure, and the stream flags it.
     assert (row[silent]["clock"], row[silent]["clock_source"]) == ("off", "klv"), row[silent]

@@ -1,5 +1,6 @@
 import Doctrine
 import Footage
+import Synchronization
 import Testing
 
 @testable import Ingest
@@ -74,12 +75,18 @@ struct ChunkAssemblerTests {
   }
 }
 
-struct LiveFeedTests {
+final class LiveFeedTests: Sendable {
   private let recording = RecordingID("r")
 
-  // P3: what waited when the right ended is not given out any more.
+  private let time = Atomic<Int64>(0)
+
+  private func makeFeed() -> LiveFeed {
+    LiveFeed { [self] in MonotonicTime(microseconds: time.load(ordering: .relaxed)) }
+  }
+
+  // P3: what waited when the right ended is not given out any more, also where there is a new one.
   @Test func nothingIsGivenOutAfterTheEnd() async throws {
-    let feed = LiveFeed()
+    let feed = makeFeed()
     #expect(feed.read(recording) == nil)
     feed.begin(recording)
     let reader = try #require(feed.read(recording))
@@ -88,12 +95,14 @@ struct LiveFeedTests {
     feed.offer(recording, [2])
     #expect(await pieces.next() == LivePiece.hole + [1])
     feed.end(recording)
+    feed.begin(recording)
     #expect(await pieces.next() == nil)
+    feed.end(recording)
     #expect(feed.read(recording) == nil)
   }
 
   @Test func aReaderThatIsTooSlowIsToldOfTheHole() async throws {
-    let feed = LiveFeed()
+    let feed = makeFeed()
     feed.begin(recording)
     var pieces = try #require(feed.read(recording)).makeAsyncIterator()
     let first = UInt8(1)
@@ -105,5 +114,10 @@ struct LiveFeedTests {
     }
     feed.offer(recording, [3])
     #expect(await pieces.next() == LivePiece.hole + [3])
+    // And of what has become too old.
+    feed.offer(recording, [4])
+    time.store(LiveFeed.maximumAge_us + 1, ordering: .relaxed)
+    feed.offer(recording, [5])
+    #expect(await pieces.next() == LivePiece.hole + [5])
   }
 }

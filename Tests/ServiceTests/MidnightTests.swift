@@ -50,7 +50,7 @@ struct MidnightTests {
         ]))
     let spool = EventSpool()
     let shards = IngestShards(
-      count: 2, footageRoot: folder, table: table, spool: spool, feed: LiveFeed(), clocks: clocks,
+      count: 2, footageRoot: folder, table: table, spool: spool, feed: LiveFeed(now: clocks.monotonic), clocks: clocks,
       logger: Logger(label: "test"))
     let port = try shards.start([ListenAddress(host: "127.0.0.1", port: 0)])[0]
     let sent = try await send(port, clock)

@@ -46,6 +46,24 @@ struct RefusalTests {
     #expect(await world.keeper.alarms.map(\.code) == ["two-devices"])
   }
 
+  // The database's absence keeps nobody from seeing them: the wall and the journal have them at once, the rows follow.
+  @Test func refusedCallsAreSeenWhileTheDatabaseIsAway() async throws {
+    let world = try await KeeperWorld.make(at: Self.start, calendar: calendar)
+    defer { world.end() }
+    let (service, _) = try await world.furnish()
+    await world.keeper.setDatabaseAway(true)
+    for (number, code) in ["two-devices", "not-issued"].enumerated() {
+      let lines = [refusal(code, service, at: Self.start)]
+      _ = try await world.keeper.answer(.refusals(boot: "b", number: UInt64(number + 1), lines))
+    }
+    #expect(await world.keeper.alarms.map(\.code) == ["two-devices", "not-issued"])
+    #expect(try entries(world).filter { $0.act == "open-incident.refused" }.count == 2)
+    #expect(try await world.register.refusals(of: [service], limit: 10).isEmpty)
+    await world.keeper.setDatabaseAway(false)
+    await world.keeper.keepRefusals()
+    #expect(try await world.register.refusals(of: [service], limit: 10).count == 2)
+  }
+
   private struct Told {
     let incident = IncidentID(UUID().uuidString.lowercased())
     let recording = RecordingID(UUID().uuidString.lowercased())

@@ -41,6 +41,29 @@ struct LiveChannelTests {
     #expect(await gather(slow.items).count <= LiveChannel.maximumQueued)
   }
 
+  // The last word on the picture is not lost with the pictures that found no room.
+  @Test func aViewerWithAFullLineIsToldOfThePictureWithTheNext() async throws {
+    let channel = LiveChannel(keepsSound: false)
+    let slow = try #require(channel.subscribe())
+    var reading = slow.items.makeAsyncIterator()
+    let clip = try clip()
+    var at_us: Int64 = 0
+    // The line is full when a picture is lost, and when there are whole ones again.
+    for _ in 0..<10 { channel.push(clip) }
+    for start in stride(from: 0, to: clip.count, by: 1316) where start != 1316 * 12 {
+      at_us += 1
+      channel.push(Array(clip[start..<min(start + 1316, clip.count)]), arrival_us: at_us)
+    }
+    var told: [LiveState.Picture] = []
+    for _ in 0..<LiveChannel.maximumQueued {
+      if case .state(let state)? = await reading.next() { told.append(state.picture) }
+    }
+    channel.push(clip, arrival_us: at_us + 1)
+    channel.end()
+    while let item = await reading.next() { if case .state(let state) = item { told.append(state.picture) } }
+    #expect(told.last == .whole)
+  }
+
   @Test func aViewerIsToldThatAPictureWasLostAndWhenThereAreSomeAgain() async throws {
     let channel = LiveChannel(keepsSound: false)
     let viewer = try #require(channel.subscribe())

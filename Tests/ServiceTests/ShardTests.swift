@@ -54,7 +54,7 @@ struct ShardTests {
           camera: CameraID("C"), service: ServiceID(UUID().uuidString.lowercased()), passphrase: passphrase,
           enabled: true, issuedTo: AgentID("A"), regime: "sp", regimeVersion: 1, reception: reception, grants: grants))
       shards = IngestShards(
-        count: 2, footageRoot: root, table: table, spool: spool, feed: LiveFeed(), clocks: clocks,
+        count: 2, footageRoot: root, table: table, spool: spool, feed: LiveFeed(now: clocks.monotonic), clocks: clocks,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
       port = try shards.start([ListenAddress(host: "127.0.0.1", port: 0)])[0]
     }

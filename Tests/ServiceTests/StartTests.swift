@@ -17,12 +17,32 @@ import Vault
 struct RecentPartsTests {
   private static let now = UTCTime(microseconds: 1_800_000_000_000_000)
 
-  private func header() -> PartHeader {
+  private func header(part: UInt8 = 1, recording: UInt8 = 2) -> PartHeader {
     PartHeader(
-      part: .init(repeating: 1, count: 16), recording: .init(repeating: 2, count: 16),
+      part: .init(repeating: part, count: 16), recording: .init(repeating: recording, count: 16),
       incident: .init(repeating: 3, count: 16), service: .init(repeating: 4, count: 16), localDay: 20_270_115,
       created_us: Self.now.microseconds, previousHead: .init(repeating: 0, count: 32),
       wrappedKey: .init(repeating: 5, count: 60), sealedFacts: [])
+  }
+
+  // A part that nothing came into yet takes its epoch from those before it: one that is not looked at would give it twice.
+  @Test func theOtherFilesOfARecordingThatIsOpenCountHoweverOld() throws {
+    let root = NSTemporaryDirectory() + "recent-" + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    let writer = FootageWriter(root: root) { _ in }
+    let key = SymmetricKey(size: .bits256)
+    for (name, part, recording) in [("before", UInt8(1), UInt8(2)), ("other", 3, 4)] {
+      writer.submit(
+        .open(
+          part: name, path: "2027/01/15/\(name).plm", header: header(part: part, recording: recording), key: key,
+          after: nil))
+      writer.submit(.close(part: name, CloseNote.content(cause: "day-ended", at: Self.now, epoch: 3)))
+    }
+    writer.stop()
+    try Directories.replace("\(root)/2027/01/15/open.plm", with: header(part: 5, recording: 2).encoded)
+    let found = RecentParts.find(below: root, at: Self.now, isStart: true)
+    #expect(found.parts.map(\.path).sorted() == ["before", "open"].map { "2027/01/15/\($0).plm" })
+    #expect(found.parts.map(\.isClosed).sorted { !$0 && $1 } == [false, true])
   }
 
   // A file is renamed only where a stop left it shorter than its header: one that cannot be read may be whole.

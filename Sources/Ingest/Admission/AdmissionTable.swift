@@ -53,7 +53,7 @@ extension CameraAdmission {
 package final class AdmissionTable: Sendable {
   /// No acceptance within this time means the key exchange failed.
   static let proof_s: Int64 = 3
-  /// Calls of enrolled cameras that wait for their proof: what the gate lets through in ``proof_s`` is less than half of it.
+  /// Calls of enrolled cameras that wait for their proof: what the gate lets through in ``proof_s`` is about half of it.
   static let maximumPending = 4096
 
   private struct State {
@@ -143,7 +143,7 @@ package final class AdmissionTable: Sendable {
   }
 
   private static let tooManyCalls =
-    "Appels refusés : trop d'appels sans preuve depuis ce réseau (\(CallGate.familiarNetwork.perSecond) par seconde où des caméras sont connues, la moitié pour un même nom). Cherchez l'appareil dont la phrase secrète est fausse ; la caméra rappelle et passe."
+    "Appels refusés : trop d'appels sans preuve, de ce réseau (\(CallGate.familiarNetwork.perSecond) par seconde où des caméras sont connues, \(CallGate.strangeNetwork.perSecond) ailleurs, la moitié pour un même nom) ou de tous ensemble. Cherchez l'appareil dont la phrase secrète est fausse ; la caméra rappelle et passe."
 
   /// The attempt behind an accepted connection: its passphrase is proven.
   func takeProven(_ socket: Int32) -> PendingAttempt? {

@@ -37,10 +37,18 @@ package final class EventSpool: Sendable {
   static let batch = 256
 
   private struct State {
+    /// Those from `start` on wait; numbers go up by one.
     var events: [NumberedEvent] = []
+    var start = 0
     var next: UInt64 = 1
     var waiting = [Int](repeating: 0, count: Rank.allCases.count)
     var dropped = [Int](repeating: 0, count: Rank.allCases.count)
+
+    /// Of the first event that waits with a greater number.
+    func index(after number: UInt64) -> Int {
+      guard start < events.count, number >= events[start].number else { return start }
+      return min(events.count, start + Int(clamping: number - events[start].number + 1))
+    }
   }
 
   private let state = Mutex(State())
@@ -68,7 +76,7 @@ package final class EventSpool: Sendable {
 
   /// Events waiting, and events dropped since the start.
   package var figures: (waiting: Int, dropped: Int) {
-    state.withLock { ($0.events.count, $0.dropped.reduce(0, +)) }
+    state.withLock { ($0.events.count - $0.start, $0.dropped.reduce(0, +)) }
   }
 
   /// Of these, those of one rank.
@@ -76,18 +84,18 @@ package final class EventSpool: Sendable {
 
   /// The oldest events after a number.
   func head(_ count: Int = EventSpool.batch, after number: UInt64 = 0) -> [NumberedEvent] {
-    state.withLock { state in
-      guard let first = state.events.first, number >= first.number else { return Array(state.events.prefix(count)) }
-      let start = state.events.firstIndex { $0.number > number } ?? state.events.endIndex
-      return Array(state.events[start...].prefix(count))
-    }
+    state.withLock { state in Array(state.events[state.index(after: number)...].prefix(count)) }
   }
 
   func acknowledge(upTo number: UInt64) {
     state.withLock { state in
-      let count = state.events.prefix { $0.number <= number }.count
-      for event in state.events[..<count] { state.waiting[event.event.rank.rawValue] -= 1 }
-      state.events.removeFirst(count)
+      let end = state.index(after: number)
+      for event in state.events[state.start..<end] { state.waiting[event.event.rank.rawValue] -= 1 }
+      state.start = end
+      // The rest is moved up when there is less of it than of what is gone: each event once, on the whole.
+      guard state.start >= state.events.count - state.start else { return }
+      state.events.removeFirst(state.start)
+      state.start = 0
     }
   }
 }

@@ -13,7 +13,7 @@ import Doctrine
 struct Reorderer: Sendable {
   /// A hole older than this no longer holds back what is behind it.
   static let holeLimit_us: Int64 = 500_000
-  /// libsrt itself keeps at most this many packets for a connection.
+  /// More than the transport has places for: a sender whose packets are small comes to this before the bytes.
   static let maximumHeld = 8192
   /// Half a second of 32 Mbit/s: more than a camera may send.
   static let maximumHeld_bytes = 2 << 20
@@ -201,6 +201,8 @@ struct Reorderer: Sendable {
       assembler.appendLate(sequence: sequence, bytes: bytes, arrival: arrival, now: now)
     } else {
       duplicates += 1
+      // What was forgotten may have come with it: nothing is known to be missing there.
+      if let forgotten = oldestForgotten, sequence >= forgotten { oldestForgotten = nil }
     }
   }
 

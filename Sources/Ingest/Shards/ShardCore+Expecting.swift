@@ -68,7 +68,7 @@ extension ShardCore {
       guard let admission = common.table.admission(of: camera) else { continue }
       refuse(
         call.attempt, admission, "being-taken-up",
-        "Appel remis : après un arrêt du serveur, l'enregistrement en cours de cette caméra est encore relu. Elle sera reçue à un prochain appel."
+        "Appel différé : après un arrêt du serveur, l'enregistrement de cette caméra est encore en cours de relecture. Elle sera reçue à un prochain appel."
       )
     }
   }

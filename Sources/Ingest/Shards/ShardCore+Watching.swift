@@ -39,7 +39,12 @@ extension ShardCore {
       guard let recording = connection.state.recording else { continue }
       writeGaps(of: connection, in: recording, now: now, isOver: false)
       if now >= connection.meter.due { told.append(health(of: connection, in: recording, now: now)) }
-      if isFrozen(connection, figures, now: now) { end(connection, at: now, cause: .notDeliverable) }
+      if isFrozen(connection, figures, now: now) {
+        // Its last report comes after this one.
+        tellHealth(told)
+        told = []
+        end(connection, at: now, cause: .notDeliverable)
+      }
     }
     tellHealth(told)
   }

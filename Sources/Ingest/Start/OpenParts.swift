@@ -227,7 +227,8 @@ struct OpenParts: Sendable {
       logger.warning(
         "a torn end was set aside", metadata: ["part": "\(part)", "bytes": "\(recovered.torn_bytes)"])
     }
-    // Where another part went on after it, what is missing was told there.
+    // Where another part went on after it, what is missing was told there; save what a stop kept from being told in the ten
+    // seconds after the day's end.
     let created = others.first { $0.part == part }?.created
     if let created, others.contains(where: { $0.created > created }) { recovered.holes = [] }
     let last = UTCTime(microseconds: max(recovered.lastArrival_us, recovered.header.created_us))

@@ -23,6 +23,8 @@ struct RecentParts: Sendable {
   /// Files that a stop left before their header was whole, as they are called now.
   private(set) var setAside: [String] = []
   private(set) var unreadable: [Unreadable] = []
+  /// Closed so long ago that they are known.
+  private var known: [FoundPart] = []
 
   /// Looks through the days that count. Blocking.
   ///
@@ -41,6 +43,10 @@ struct RecentParts: Sendable {
         }
       }
     }
+    // Of a recording that goes on its other files count, however old: they know the last epoch.
+    let open = Set(found.parts.filter { !$0.isClosed }.map(\.recording))
+    found.parts += found.known.filter { open.contains($0.recording) }
+    found.known = []
     return found
   }
 
@@ -51,6 +57,8 @@ struct RecentParts: Sendable {
       incidents.insert(IncidentID(UUIDText.text(ends.header.incident)))
       if !ends.isClosed || now.microseconds / 1_000_000 - ends.changed_s < Self.untold_s {
         parts.append(FoundPart(ends.header, path: path, isClosed: ends.isClosed))
+      } else {
+        known.append(FoundPart(ends.header, path: path, isClosed: true))
       }
     } catch let error as FootageError where error.code == .truncated {
       guard isStart else { return }

@@ -72,6 +72,7 @@ extension Keeper {
         await drainPending()
         await followJournal()
         await keepClocks()
+        await keepRefusals()
         await keepLinkMinutes()
         do { try await completeIndexes() } catch { logger.debug("indexes wait", metadata: ["error": "\(error)"]) }
       }

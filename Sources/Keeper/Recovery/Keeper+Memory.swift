@@ -38,10 +38,18 @@ extension Keeper {
     }
   }
 
+  /// A camera with its clock as the register has it, while there is one: each telling would write the file anew.
+  private func remembered(_ camera: CameraEntry) -> CameraEntry {
+    guard !isDatabaseAway, let written = clocks.written[camera.id] else { return camera }
+    var camera = camera
+    camera.clock = written
+    return camera
+  }
+
   private var memory: KeeperMemory {
     KeeperMemory(
       services: services.values.sorted { $0.id.rawValue < $1.id.rawValue },
-      cameras: cameras.values.sorted { $0.id.rawValue < $1.id.rawValue },
+      cameras: cameras.values.map(remembered).sorted { $0.id.rawValue < $1.id.rawValue },
       incidents: active.values.map { incident in
         KeeperMemory.Incident(
           entry: incident.entry, agent: incident.agent, threat: incident.threat, wasThreatened: incident.wasThreatened,
