@@ -15,8 +15,8 @@ def settled_footage(world):
     def look():
         found = world.footage()
         time.sleep(1.2)
-        return found if world.footage() == found else None
-    return until(look, 30)
+        return (found,) if world.footage() == found else None
+    return until(look, 30)[0]
 
 
 def test_P1_no_media_byte_is_stored_without_an_active_incident(world, cameras):

@@ -204,7 +204,8 @@ def test_it_is_recorded_to_the_byte(senders, name):
     end = len(sent) - len(kept)
     left = {"srt-live-transmit": MESSAGE_BYTES - 1, "GStreamer": 2 * MESSAGE_BYTES}.get(name, 0)
     assert kept == sent[:len(kept)] and end <= left, (len(kept), len(sent))
-    assert sender.row["gaps"] == 0
+    # srt-live-transmit goes without a word: where the link was taken for lost, the time up to the close is a gap.
+    assert sender.row["gaps"] <= (name == "srt-live-transmit")
     code, errors, packets, streams = decoded(sender.kept)
     assert sorted(streams) == sorted(sender.streams) and all(packets.values()), packets
     assert (code, errors) == (0, "") or end, errors
