@@ -105,7 +105,7 @@ struct MetricsListener: Sendable {
     gauge("plastron_events_waiting", "What the ingest has to tell the keeper.", ingest.waiting)
     counter(
       "plastron_index_rows_dropped_total",
-      "Events dropped in a long absence of the keeper, index rows first: completed from the files.",
+      "Events dropped in a long absence of the keeper, nearly always index rows, which are completed from the files.",
       UInt64(ingest.dropped)
     )
     func volumes(_ name: String, _ help: String, _ value: (IngestStatus.Volume) -> Double) {
