@@ -7,29 +7,28 @@ import threading
 import time
 
 import pytest
-from conftest import until
+from conftest import World, until
 
 
-def settled_footage(world):
-    """What is there once the cameras of other tests have ended."""
-    def look():
-        found = world.footage()
-        time.sleep(1.2)
-        return (found,) if world.footage() == found else None
-    return until(look, 30)[0]
+@pytest.fixture
+def quiet():
+    """A server of its own: no camera of another test writes in it."""
+    world = World()
+    yield world
+    world.end()
 
 
-def test_P1_no_media_byte_is_stored_without_an_active_incident(world, cameras):
+def test_P1_no_media_byte_is_stored_without_an_active_incident(quiet):
+    world = quiet
     camera = world.new_camera()
-    before = settled_footage(world)
-    assert cameras(camera, 3, "--link-test").wait()["sent_bytes"] > 50_000
+    assert world.record(camera, 3, "--link-test").wait()["sent_bytes"] > 50_000
     until(lambda: world.device("GET", "/state", camera).json().get("linkTest"), 20)
-    assert world.footage() == before
+    assert world.footage() == {}
     # A recording, closed; what the camera goes on sending is not kept.
-    going_on = cameras(camera, 14, "--reconnect")
+    going_on = world.record(camera, 14, "--reconnect")
     time.sleep(3)
     row = world.close(camera)
-    after = settled_footage(world)
+    after = world.footage()
     time.sleep(6)
     assert world.footage() == after
     assert "incident-closed" in {r["code"] for r in world.refusals(camera)}
