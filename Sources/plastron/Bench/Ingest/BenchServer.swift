@@ -69,7 +69,16 @@ final class BenchServer {
     var late: Int
   }
 
+  /// What the metrics tell; a server that has just started tells it after its first seconds.
   func durability() async throws -> Durability {
+    for _ in 0..<20 {
+      if let told = try? await toldDurability() { return told }
+      try await Task.sleep(for: .milliseconds(500))
+    }
+    return try await toldDurability()
+  }
+
+  private func toldDurability() async throws -> Durability {
     let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup)
     do {
       let request = HTTPClientRequest(url: "http://127.0.0.1:\(world.settings.metricsPort)/metrics")
@@ -83,14 +92,14 @@ final class BenchServer {
   }
 
   private static func durability(in lines: [Substring]) throws -> Durability {
-    func value(_ name: String) throws -> Double {
-      guard let line = lines.first(where: { $0.hasPrefix(name) }),
+    func value(_ name: String, _ label: String = "") throws -> Double {
+      guard let line = lines.first(where: { $0.hasPrefix(name) && (label.isEmpty || $0.contains(label)) }),
         let value = line.split(separator: " ").last.flatMap({ Double($0) })
       else { throw Complaint(description: "the server does not tell \(name)") }
       return value
     }
     let chunks = try value("plastron_durability_seconds_count")
-    let inTime = try value("plastron_durability_seconds_bucket{le=\"1.0\"}")
+    let inTime = try value("plastron_durability_seconds_bucket", "le=\"1.0\"")
     return Durability(
       worst_ms: Int64(try value("plastron_durability_lag_seconds") * 1000), chunks: Int(chunks),
       late: Int(chunks - inTime))
