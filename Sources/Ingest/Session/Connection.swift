@@ -26,6 +26,8 @@ final class Connection {
   var lastLook: MonotonicTime
   var intake: PacketIntake
   var meter: LinkMeter
+  /// When the transport was asked for its figures.
+  var figuresAt = MonotonicTime(microseconds: 0)
   var ended = false
   /// Why this end ended it; nil where the other did.
   var endCause: GapCause?

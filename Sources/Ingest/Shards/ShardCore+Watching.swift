@@ -10,6 +10,8 @@ extension ShardCore {
   static let remembered_us: Int64 = 600_000_000
   /// A connection that was silent for so long is looked at for a stall.
   private static let silent_us: Int64 = 500_000
+  /// How old the transport's figures of a link that ends may be.
+  private static let figures_us: Int64 = 2_000_000
   /// Two round trips that the stall's own limit leaves room for.
   private static let queueless_us: Int64 = 2_000_000
 
@@ -30,7 +32,11 @@ extension ShardCore {
   private func watchConnections(now: MonotonicTime) {
     var told: [LinkHealth] = []
     for connection in connections {
-      let figures = connection.accepted.socket.statistics()
+      // Asking takes locks that the library's receive thread needs.
+      let isSilent = now.since(connection.lastPacket) >= Self.silent_us
+      let isDue = isSilent || now.since(connection.figuresAt) >= Self.figures_us
+      let figures = isDue ? connection.accepted.socket.statistics() : nil
+      if isDue { connection.figuresAt = now }
       connection.meter.looked(figures)
       if connection.isLinkTest {
         if now.since(connection.acceptedAt) >= Self.linkTest_us { end(connection, at: now) }
