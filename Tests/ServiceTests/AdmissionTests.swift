@@ -62,7 +62,7 @@ struct AdmissionTableTests {
   func aCameraIsLetInBesideSomebodyWhoCallsByItsName(_ callsPerSecond: Int64) throws {
     let line = Line(["C"])
     #expect(try line.passes("C", proves: true))
-    var random = Seeded(7)
+    var random = SplitMix(seed: 7)
     for second in 0..<60 {
       let camera = Int64.random(in: 0..<callsPerSecond, using: &random)
       for number in 0..<callsPerSecond {
@@ -77,7 +77,7 @@ struct AdmissionTableTests {
   @Test func aStormUnderOneNameDelaysThatCameraAndNobodyElse() throws {
     let line = Line(["C", "D"])
     #expect(try line.passes("D", proves: true))
-    var random = Seeded(8)
+    var random = SplitMix(seed: 8)
     var cameraPassed = 0
     for second in 0..<60 {
       let (camera, other) = (Int.random(in: 0..<1000, using: &random), Int.random(in: 0..<1000, using: &random))
@@ -112,7 +112,7 @@ struct AdmissionTableTests {
     let (all, one) = (Line(names), Line(["ANOTHER"]))
     for name in names { #expect(try all.passes(name, proves: true)) }
     #expect(try one.passes("ANOTHER", proves: true))
-    var random = Seeded(9)
+    var random = SplitMix(seed: 9)
     for line in [all, one] { line.clock.add(60 * Self.second_us) }
     var refused = 0
     for number in 0..<20_000 {
@@ -269,7 +269,7 @@ struct TimedMapTests {
 
   // Against a list that is looked through each time.
   @Test func theOldestIsForgottenWhereThereAreTooMany() {
-    var random = Seeded(3)
+    var random = SplitMix(seed: 3)
     var map = TimedMap<Int, Int>(lifetime_s: 1, capacity: 8)
     var model: [(key: Int, value: Int, since: Int64)] = []
     for step in Int64(0)..<5000 {
@@ -317,20 +317,6 @@ struct EventSpoolTests {
     spool.acknowledge(upTo: 5)
     for _ in 0..<6 { spool.append(.linkHealth([])) }
     #expect(spool.dropped(.index) == 11 && spool.head(1).first?.number == 6)
-  }
-}
-
-/// The same numbers at each run.
-private struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    // SplitMix64.
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

@@ -4,12 +4,12 @@ import Testing
 
 @testable import Relay
 
-struct LiveChannelTests {
-  private func clip(_ name: String = "h264-bframes-aac.ts") throws -> [UInt8] {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    return [UInt8](try Data(contentsOf: folder.appendingPathComponent("Fixtures/\(name)")))
-  }
+private func fixture(_ name: String = "h264-bframes-aac.ts") throws -> [UInt8] {
+  let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  return [UInt8](try Data(contentsOf: folder.appendingPathComponent("Fixtures/\(name)")))
+}
 
+struct LiveChannelTests {
   private func gather(_ items: AsyncStream<RelayItem>) async -> [RelayItem] {
     var all: [RelayItem] = []
     for await item in items { all.append(item) }
@@ -18,7 +18,7 @@ struct LiveChannelTests {
 
   @Test func aLateViewerStartsAtOnceFromTheLastKeyPicture() async throws {
     let channel = LiveChannel(keepsSound: false)
-    channel.push(try clip())
+    channel.push(try fixture())
     let viewer = try #require(channel.subscribe())
     channel.end()
     let items = await gather(viewer.items)
@@ -35,7 +35,7 @@ struct LiveChannelTests {
   @Test func aSlowViewerIsBoundedAndStartsAgainAtAKeyPicture() async throws {
     let channel = LiveChannel(keepsSound: false)
     let slow = try #require(channel.subscribe())
-    for _ in 0..<20 { channel.push(try clip()) }
+    for _ in 0..<20 { channel.push(try fixture()) }
     #expect(channel.skippedFragments > 0)
     channel.end()
     #expect(await gather(slow.items).count <= LiveChannel.maximumQueued)
@@ -46,7 +46,7 @@ struct LiveChannelTests {
     let channel = LiveChannel(keepsSound: false)
     let slow = try #require(channel.subscribe())
     var reading = slow.items.makeAsyncIterator()
-    let clip = try clip()
+    let clip = try fixture()
     var at_us: Int64 = 0
     // The line is full when a picture is lost, and when there are whole ones again.
     for _ in 0..<10 { channel.push(clip) }
@@ -67,7 +67,7 @@ struct LiveChannelTests {
   @Test func aViewerIsToldThatAPictureWasLostAndWhenThereAreSomeAgain() async throws {
     let channel = LiveChannel(keepsSound: false)
     let viewer = try #require(channel.subscribe())
-    let clip = try clip()
+    let clip = try fixture()
     // Messages of seven packets; one of them does not come.
     for start in stride(from: 0, to: clip.count, by: 1316) where start != 1316 * 12 {
       channel.push(Array(clip[start..<min(start + 1316, clip.count)]), arrival_us: Int64(start))
@@ -86,10 +86,10 @@ struct LiveChannelTests {
 
   @Test func theEndIsTheEnd() async throws {
     let channel = LiveChannel(keepsSound: false)
-    channel.push(try clip())
+    channel.push(try fixture())
     channel.end()
     #expect(channel.subscribe() == nil)
-    channel.push(try clip())
+    channel.push(try fixture())
     #expect(channel.viewerCount == 0)
   }
 
@@ -98,14 +98,14 @@ struct LiveChannelTests {
     let channel = LiveChannel(keepsSound: false)
     let slow = try #require(channel.subscribe())
     var reading = slow.items.makeAsyncIterator()
-    for _ in 0..<10 { channel.push(try clip()) }
-    channel.push(try clip("h264-interlaced.ts"))
+    for _ in 0..<10 { channel.push(try fixture()) }
+    channel.push(try fixture("h264-interlaced.ts"))
     var sizes: [String] = []
     for _ in 0..<LiveChannel.maximumQueued {
       if case .initialization(_, let type)? = await reading.next() { sizes.append(type) }
     }
     #expect(sizes.count == 1)
-    channel.push(try clip("h264-interlaced.ts"))
+    channel.push(try fixture("h264-interlaced.ts"))
     guard case .initialization(_, let type)? = await reading.next() else {
       Issue.record("a fragment of the new picture before its initialization")
       return
@@ -120,18 +120,13 @@ struct LiveChannelTests {
 }
 
 struct LivePipelineTests {
-  private func clip(_ name: String = "h264-bframes-aac.ts") throws -> [UInt8] {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    return [UInt8](try Data(contentsOf: folder.appendingPathComponent("Fixtures/\(name)")))
-  }
-
   private func starts(_ output: [MuxerOutput]) -> [Bool] {
     output.compactMap { if case .fragment(_, let starts) = $0 { starts } else { nil } }
   }
 
   // What a lost picture is missing in shows as smears: nothing of it is shown, and the tile says why.
   @Test func behindALossPicturesWaitForTheNextKeyPicture() throws {
-    let clip = try clip()
+    let clip = try fixture()
     let packets = stride(from: 0, to: clip.count, by: 188).map { Array(clip[$0..<min($0 + 188, clip.count)]) }
     let picture: (Int) -> Bool = { packets[$0].count == 188 && packets[$0][1] & 0x1F == 1 && packets[$0][2] == 0 }
     let lost = try #require(packets.indices.first { $0 > packets.count / 4 && picture($0) })
@@ -156,7 +151,7 @@ struct LivePipelineTests {
 
   // Sixteen packets of the picture's stream: its counter goes on as if nothing were missing.
   @Test func aHoleThatNoCounterTellsIsToldByItsMark() throws {
-    let clip = try clip()
+    let clip = try fixture()
     let packets = stride(from: 0, to: clip.count, by: 188).map { Array(clip[$0..<min($0 + 188, clip.count)]) }
     let pictures = packets.indices.filter {
       packets[$0].count == 188 && packets[$0][1] & 0x1F == 1 && packets[$0][2] == 0
@@ -180,7 +175,7 @@ struct LivePipelineTests {
 
   // What comes late, and not what has a zero of its own.
   @Test func theLagIsWhatAPictureNeedsBeyondTheBest() throws {
-    let clip = try clip()
+    let clip = try fixture()
     var pipeline = LivePipeline(keepsSound: false)
     var arrival_us: Int64 = 1_700_000_000_000_000
     var lags: [Int64] = []
@@ -197,15 +192,11 @@ struct LivePipelineTests {
   }
 
   // MET-3: what the camera says of its time is reported as an offset; its place goes no further (LIVE-8).
-  @Test func theOffsetOfTheCamerasClockIsKnown() {
+  @Test func theOffsetOfTheCamerasClockIsKnown() throws {
     var pipeline = LivePipeline(keepsSound: false)
     #expect(pipeline.clockOffset_ms == nil)
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    guard let clip = try? Data(contentsOf: folder.appendingPathComponent("Fixtures/klv.ts")) else {
-      Issue.record("no fixture")
-      return
-    }
-    #expect(!pipeline.push([UInt8](clip), arrival_us: 1_224_807_209_913_000 + 2_500_000).isEmpty)
+    let clip = try fixture("klv.ts")
+    #expect(!pipeline.push(clip, arrival_us: 1_224_807_209_913_000 + 2_500_000).isEmpty)
     // Behind the arrival, as the register has it: negative.
     #expect(pipeline.clockOffset_ms == -2500)
     #expect(pipeline.damage == [:])

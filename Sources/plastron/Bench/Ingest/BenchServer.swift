@@ -69,16 +69,7 @@ final class BenchServer {
     var late: Int
   }
 
-  /// What the metrics tell; a server that has just started tells it after its first seconds.
   func durability() async throws -> Durability {
-    for _ in 0..<20 {
-      if let told = try? await toldDurability() { return told }
-      try await Task.sleep(for: .milliseconds(500))
-    }
-    return try await toldDurability()
-  }
-
-  private func toldDurability() async throws -> Durability {
     let client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup)
     do {
       let request = HTTPClientRequest(url: "http://127.0.0.1:\(world.settings.metricsPort)/metrics")
