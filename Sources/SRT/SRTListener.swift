@@ -11,8 +11,9 @@ package struct AdmissionRequest: Sendable {
 
 /// How the transport hands over what it received.
 package enum TransportDelivery: Equatable, Sendable {
-  /// At once, and nothing is dropped as too late: no thread a connection, no waiting for an undisturbed packet.
-  case complete
+  /// At once, and nothing is dropped as too late: no thread a connection, no waiting for an undisturbed packet. The sender
+  /// may have so many packets under way. Not in timely delivery, whose packets count against a window until their time.
+  case complete(window_packets: Int)
   /// By its time stamps (TSBPD), and what is later than the window is dropped (TLPKTDROP).
   case timely(window_ms: Int32)
 }
@@ -51,16 +52,14 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
   static let receiveBuffer_bytes: Int32 = 4 << 20
   /// The same in packets: a payload of Ethernet's size and the library's header stand in each place.
   package static let receiveBuffer_packets = Int(receiveBuffer_bytes) / 1472
-  /// Packets that a sender may have under way in complete delivery. A link that is too small, and a sender without a bound,
-  /// make a storm of retransmissions of everything under way; 512 are 1.3 s of 4 Mbit/s, which 20 % of loss at 150 ms
-  /// needs, and cut the storm to a fifth. Not in timely delivery, whose window counts against it.
-  static let flightWindow_packets: Int32 = 512
-  /// UDP buffer asked of the kernel for all connections together.
-  package static let wantedUDPBuffer_bytes: Int32 = 8 << 20
+  /// UDP buffer asked of the kernel for all connections of a listener: a packet takes 2.3 KiB of it and of as much again that
+  /// the kernel adds, so a pause of 0.7 s of a hundred cameras of 2 Mbit/s. What finds no room is asked for again by all at
+  /// once, by a server that was short of a processor already.
+  package static let wantedUDPBuffer_bytes: Int32 = 16 << 20
   /// A camera that is silent for longer has lost its link.
-  static let peerIdle_ms: Int32 = 5000
+  package static let peerIdle_ms: Int32 = 5000
 
-  /// Binds and listens; delivery is ``TransportDelivery/complete`` where the admission does not say otherwise.
+  /// Binds and listens; delivery is complete where the admission does not say otherwise.
   package init(
     host: String, port: UInt16, backlog: Int32 = 256,
     admit: @escaping @Sendable (AdmissionRequest) -> AdmissionAnswer
@@ -93,10 +92,10 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
         case .exchangeKeys(let passphrase, let delivery):
           do throws(SRTError) {
             try setTextOption(connection, SRTO_PASSPHRASE, passphrase, "SRTO_PASSPHRASE")
-            if case .complete = delivery {
-              try setOption(connection, SRTO_FC, Self.flightWindow_packets, "SRTO_FC")
-            }
-            if case .timely(let window_ms) = delivery {
+            switch delivery {
+            case .complete(let window_packets):
+              try setOption(connection, SRTO_FC, Int32(clamping: window_packets), "SRTO_FC")
+            case .timely(let window_ms):
               try setOption(connection, SRTO_TSBPDMODE, Int32(1), "SRTO_TSBPDMODE")
               try setOption(connection, SRTO_TLPKTDROP, Int32(1), "SRTO_TLPKTDROP")
               try setOption(connection, SRTO_RCVLATENCY, window_ms, "SRTO_RCVLATENCY")
@@ -139,9 +138,10 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
 
   /// Gives the library a UDP socket of its own; returns the size of its receive buffer.
   private static func acquire(_ id: Int32, host: String, port: UInt16) throws(SRTError) -> Int {
-    let udp = try UDPPort(host: host, port: port, receiveBuffer_bytes: wantedUDPBuffer_bytes)
+    let udp = try UDPPort(host: host, port: port)
     guard srt_bind_acquire(id, udp.descriptor) >= 0 else { throw SRTError.last("srt_bind_acquire") }
-    let given_bytes = udp.receiveBuffer_bytes
+    // After the library, which asks within the bound of the system.
+    let given_bytes = try udp.setReceiveBuffer(wantedUDPBuffer_bytes)
     // The library closes it with its last socket.
     _ = udp.release()
     return given_bytes

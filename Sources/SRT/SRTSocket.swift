@@ -20,6 +20,8 @@ package struct LinkStatistics: Equatable, Sendable {
   package var roundTrip_ms: Double
   package var rate_mbps: Double
   package var receiveBuffer_bytes: Int
+  /// What the receive buffer still takes.
+  package var receiveRoom_packets: Int
 }
 
 /// One libsrt socket; closed when it goes out of scope. The library's calls on it may come from any thread.
@@ -44,21 +46,30 @@ package struct SRTSocket: ~Copyable, Sendable {
   }
 
   /// Sends one message of at most 1456 bytes, waiting while the send buffer is full.
+  package borrowing func send(
+    _ bytes: UnsafeRawBufferPointer, inOrder: Bool, timeToLive_ms: Int32? = nil
+  ) throws(SRTError) {
+    _ = try offer(bytes, inOrder: inOrder, timeToLive_ms: timeToLive_ms)
+  }
+
+  /// Sends one message of at most 1456 bytes; false where the send buffer is full and the call was made so that nothing waits.
   ///
   /// - Parameters:
   ///   - inOrder: asks the receiver to hold back what comes after a loss, as ffmpeg does.
   ///   - timeToLive_ms: the sender gives the message up when it could not be delivered by then; nil never does.
-  package borrowing func send(
+  package borrowing func offer(
     _ bytes: UnsafeRawBufferPointer, inOrder: Bool, timeToLive_ms: Int32? = nil
-  ) throws(SRTError) {
+  ) throws(SRTError) -> Bool {
     var control = SRT_MSGCTRL()
     srt_msgctrl_init(&control)
     control.inorder = inOrder ? 1 : 0
     if let timeToLive_ms { control.msgttl = timeToLive_ms }
     let source = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
     guard srt_sendmsg2(id, source, Int32(bytes.count), &control) >= 0 else {
+      if srt_getlasterror(nil) == SRT_EASYNCSND.rawValue { return false }
       throw SRTError.last("srt_sendmsg2")
     }
+    return true
   }
 
   /// Bytes that the peer has not acknowledged yet.
@@ -104,7 +115,7 @@ package struct SRTSocket: ~Copyable, Sendable {
       packetsReceived: s.pktRecvTotal, packetsLost: Int(s.pktRcvLossTotal),
       packetsRetransmitted: Int(s.pktRcvRetrans), roundTrip_ms: s.msRTT,
       rate_mbps: s.mbpsRecvRate,
-      receiveBuffer_bytes: Int(s.byteRcvBuf))
+      receiveBuffer_bytes: Int(s.byteRcvBuf), receiveRoom_packets: Int(s.byteAvailRcvBuf / max(1, s.byteMSS)))
   }
 }
 
@@ -123,11 +134,13 @@ package struct CallOptions: Sendable {
   package var localPort: UInt16?
   /// With a limit of 0: how much more than the stream itself may be sent, 5 to 100.
   package var overhead_percent: Int32?
+  /// Whether sending waits while the send buffer is full.
+  package var waitsForRoom: Bool
 
   package init(
     host: String, port: UInt16, streamID: String, passphrase: String?, latency_ms: Int32 = 120,
     timeout_ms: Int32 = 3000, maximumBandwidth_bytesPerSecond: Int64? = nil, localPort: UInt16? = nil,
-    overhead_percent: Int32? = nil
+    overhead_percent: Int32? = nil, waitsForRoom: Bool = true
   ) {
     self.host = host
     self.port = port
@@ -138,6 +151,7 @@ package struct CallOptions: Sendable {
     self.maximumBandwidth_bytesPerSecond = maximumBandwidth_bytesPerSecond
     self.localPort = localPort
     self.overhead_percent = overhead_percent
+    self.waitsForRoom = waitsForRoom
   }
 }
 
@@ -161,6 +175,7 @@ extension SRTSocket {
     if let overhead = options.overhead_percent {
       try setOption(id, SRTO_OHEADBW, overhead, "SRTO_OHEADBW")
     }
+    if !options.waitsForRoom { try setOption(id, SRTO_SNDSYN, Int32(0), "SRTO_SNDSYN") }
     if let localPort = options.localPort {
       try withSocketAddress(host: options.host == "127.0.0.1" ? "127.0.0.1" : "0.0.0.0", port: localPort, passive: true)
       {

@@ -9,12 +9,10 @@ internal import Glibc
 /// Source: socket(7), `SO_REUSEPORT`; `srt_bind_acquire` of libsrt's API.
 struct UDPPort: ~Copyable {
   let descriptor: Int32
-  /// What the kernel gave, in bytes of payload and bookkeeping: at most `net.core.rmem_max`, doubled.
-  let receiveBuffer_bytes: Int
 
   /// - Throws: with the system's error number; nothing is left open.
-  init(host: String, port: UInt16, receiveBuffer_bytes asked: Int32) throws(SRTError) {
-    (descriptor, receiveBuffer_bytes) = try withSocketAddress(host: host, port: port, passive: true) {
+  init(host: String, port: UInt16) throws(SRTError) {
+    descriptor = try withSocketAddress(host: host, port: port, passive: true) {
       (address, length) throws(SRTError) in
       let family = Int32(address.pointee.sa_family)
       let fd = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -23,20 +21,30 @@ struct UDPPort: ~Copyable {
         try Self.set(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT")
         // An address of version 6 takes calls of both versions.
         if family == AF_INET6 { try Self.set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0, "IPV6_V6ONLY") }
-        try Self.set(fd, SOL_SOCKET, SO_RCVBUF, asked, "SO_RCVBUF")
         guard bind(fd, address, socklen_t(length)) == 0 else { throw Self.error("bind \(host):\(port)") }
       } catch {
         close(fd)
         throw error
       }
-      var given: Int32 = 0
-      var size = socklen_t(MemoryLayout<Int32>.size)
-      getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &given, &size)
-      return (fd, Int(given))
+      return fd
     }
   }
 
   deinit { close(descriptor) }
+
+  /// Asks for a receive buffer: at most `net.core.rmem_max`, whatever is asked, where the process may not administer the
+  /// network (capabilities(7), `CAP_NET_ADMIN`).
+  ///
+  /// - Returns: what the kernel gave, in bytes of payload and bookkeeping: twice what it took.
+  borrowing func setReceiveBuffer(_ bytes: Int32) throws(SRTError) -> Int {
+    do throws(SRTError) { try Self.set(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, bytes, "SO_RCVBUFFORCE") } catch {
+      try Self.set(descriptor, SOL_SOCKET, SO_RCVBUF, bytes, "SO_RCVBUF")
+    }
+    var given: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &given, &size)
+    return Int(given)
+  }
 
   /// Whether nobody has the port: with `SO_REUSEPORT` a second server of the same user would get half of the calls, unseen.
   static func checkFree(host: String, port: UInt16) throws(SRTError) {

@@ -55,7 +55,7 @@ struct SRTTests {
     let seen = Mutex<[String]>([])
     let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
       seen.withLock { $0.append("\(request.peer.host) \(request.streamID)") }
-      return .exchangeKeys(passphrase: "correct horse battery", .complete)
+      return .exchangeKeys(passphrase: "correct horse battery", .complete(window_packets: 512))
     }
     let caller = call(listener.port, passphrase: "correct horse battery")
     guard let socket = accept(listener) else {
@@ -87,7 +87,8 @@ struct SRTTests {
   @Test func refusesWrongPassphrasesAndClearText() async throws {
     let listener = try SRTListener(host: "127.0.0.1", port: 0) { request in
       .exchangeKeys(
-        passphrase: request.streamID.contains("known") ? "the right passphrase" : UUID().uuidString, .complete)
+        passphrase: request.streamID.contains("known") ? "the right passphrase" : UUID().uuidString,
+        .complete(window_packets: 512))
     }
     let wrong = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=known").value
     let unknown = await call(listener.port, passphrase: "a wrong passphrase", streamID: "#!::u=other").value
@@ -109,11 +110,11 @@ struct SRTTests {
     let calls = Mutex<[Int]>([])
     let first = try SRTListener(host: "127.0.0.1", port: 0) { _ in
       calls.withLock { $0.append(1) }
-      return .exchangeKeys(passphrase: "correct horse battery", .complete)
+      return .exchangeKeys(passphrase: "correct horse battery", .complete(window_packets: 512))
     }
     let second = try SRTListener(host: "127.0.0.1", port: first.port) { _ in
       calls.withLock { $0.append(2) }
-      return .exchangeKeys(passphrase: "correct horse battery", .complete)
+      return .exchangeKeys(passphrase: "correct horse battery", .complete(window_packets: 512))
     }
     #expect(second.port == first.port && first.udpBuffer_bytes > 0)
     for _ in 0..<24 {

@@ -30,7 +30,7 @@ SETTINGS = {
 }
 DELIVERIES = {
     "defaults": "", "complete": "&tsbpdmode=0&tlpktdrop=0", "complete, window 256": "&tsbpdmode=0&tlpktdrop=0&fc=256",
-    "complete, window 512": "&tsbpdmode=0&tlpktdrop=0&fc=512", "timely 500": "&latency=500", "timely 1000": "&latency=1000", "timely 2000": "&latency=2000",
+    "complete, window 512": "&tsbpdmode=0&tlpktdrop=0&fc=512", "complete, window 768": "&tsbpdmode=0&tlpktdrop=0&fc=768", "timely 500": "&latency=500", "timely 1000": "&latency=1000", "timely 2000": "&latency=2000",
 }
 
 

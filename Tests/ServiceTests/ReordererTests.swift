@@ -57,6 +57,24 @@ struct ReordererTests {
     #expect(chunks.allSatisfy { Int($0.packetCount) * 2 == $0.plaintext.count })
   }
 
+  // A register that is told of a gap which ends before it begins refuses it (INT-6).
+  @Test func aGapBehindAPacketThatCameLateDoesNotEndBeforeItBegins() {
+    var orderer = Reorderer(first: 0, begunAt: UTCTime(microseconds: 0))
+    var assembler = ChunkAssembler(epoch: 1)
+    // Number 1 comes again after number 3, and 2 never.
+    for (number, ms) in [(0, 1), (3, 30), (1, 400)] as [(Int, Int64)] {
+      payload(number).withUnsafeBytes {
+        orderer.arrived(
+          sequence31: UInt32(number), bytes: $0, arrival: UTCTime(microseconds: ms * 1000),
+          now: MonotonicTime(microseconds: ms * 1000), into: &assembler)
+      }
+    }
+    orderer.timePassed(now: MonotonicTime(microseconds: 600_000), into: &assembler)
+    let gaps = orderer.takeSettled(now: MonotonicTime(microseconds: 700_000), isOver: true)
+    #expect(gaps.map(\.range) == [2..<3])
+    #expect(gaps.allSatisfy { $0.from <= $0.to && $0.to.microseconds == 30_000 })
+  }
+
   @Test func whatNeverComesIsCounted() {
     let (chunks, missing) = run(Array(0..<50) + Array(53..<80), start: 1)
     #expect(missing == 3)

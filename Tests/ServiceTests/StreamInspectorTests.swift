@@ -169,6 +169,27 @@ struct BoundsTests {
       && !full.looked(
         received: min(looks, 4), retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(looks == 4 + StallWatch.quietLimit_us / 250_000)
+    // Nothing is known to be missing, and the encoder cannot be that silent: all that was under way is lost.
+    func looksUntilOver(_ watch: inout StallWatch, received: Int64) -> Int64 {
+      var looks = Int64(0)
+      repeat {
+        looks += 1
+      } while looks < 100
+        && !watch.looked(
+          received: received, retransmitted: 0, isWaiting: false, patience_us: 0, elapsed_us: 250_000)
+      return looks
+    }
+    var lost = StallWatch()
+    #expect(looksUntilOver(&lost, received: 7) == 1 + StallWatch.silenceLimit_us / 250_000)
+    var unspoken = StallWatch()
+    #expect(looksUntilOver(&unspoken, received: 0) == 100)
+    // What came while the buffer was full found no room, and its sender's window was no wider.
+    var afterFull = StallWatch()
+    afterFull.wasFull(received: 9)
+    #expect(looksUntilOver(&afterFull, received: 9) == 1 + StallWatch.afterFullLimit_us / 250_000)
+    afterFull = StallWatch()
+    afterFull.wasFull(received: 9)
+    #expect(looksUntilOver(&afterFull, received: 10) == 1 + StallWatch.silenceLimit_us / 250_000)
     // A link that is too small: most of what comes was sent again.
     var storm = StallWatch()
     var turns = Int64(0)
@@ -178,6 +199,23 @@ struct BoundsTests {
       && !storm.looked(
         received: turns * 10, retransmitted: turns * 6, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
     #expect(turns == StallWatch.stormLimit_us / 250_000)
+  }
+
+  @Test func aSenderMayHaveUnderWayWhatItSendsUntilASilentLinkIsOver() {
+    var windows = FlightWindow()
+    let (slow, fast) = (CameraID("slow"), CameraID("fast"))
+    #expect(windows.packets(of: slow) == FlightWindow.unmeasured)
+    windows.measured(slow, packets: 950, in: 10_000_000)
+    windows.measured(fast, packets: 2600, in: 10_000_000)
+    #expect(windows.packets(of: slow) == 512 && windows.packets(of: fast) == 1300)
+    // A connection that lasted a moment says nothing of a rate; a dark picture not much.
+    windows.measured(fast, packets: 2000, in: 100_000)
+    windows.measured(fast, packets: 0, in: 10_000_000)
+    windows.measured(fast, packets: 100, in: 10_000_000)
+    #expect(windows.packets(of: fast) == 1235)
+    windows.measured(fast, packets: 9999, in: 10_000_000)
+    // The shard ends a connection before its transport has no place left (decision 20): a sender that gave nothing up is not meant.
+    #expect(windows.packets(of: fast) == 1792 && FlightWindow.packets.upperBound < ShardCore.reach_packets)
   }
 
   @Test func aHoleIsWaitedForAsLongAsTheRelayMayBeSetTo() {
@@ -201,7 +239,7 @@ struct BoundsTests {
       meter.looked(
         LinkStatistics(
           packetsReceived: packets, packetsLost: 4, packetsRetransmitted: 3, roundTrip_ms: 70, rate_mbps: 1,
-          receiveBuffer_bytes: 0))
+          receiveBuffer_bytes: 0, receiveRoom_packets: 100))
     }
     looked(90)
     looked(100)

@@ -24,9 +24,10 @@ struct PendingAttempt: Sendable {
 }
 
 extension TransportDelivery {
-  init(_ delivery: Delivery) {
+  /// - Parameter window_packets: what the sender may have under way in complete delivery.
+  init(_ delivery: Delivery, window_packets: Int) {
     switch delivery {
-    case .complete: self = .complete
+    case .complete: self = .complete(window_packets: window_packets)
     case .timely(let window_ms):
       self = .timely(
         window_ms: Int32(clamping: min(max(Delivery.windows_ms.lowerBound, window_ms), Delivery.windows_ms.upperBound)))
@@ -65,6 +66,7 @@ package final class AdmissionTable: Sendable {
     var pending = TimedMap<Int32, PendingAttempt>(lifetime_s: proof_s, capacity: maximumPending)
     var gate = CallGate()
     var refusals = RefusalLedger()
+    var windows = FlightWindow()
   }
 
   private let state = Mutex(State())
@@ -103,6 +105,11 @@ package final class AdmissionTable: Sendable {
     }
   }
 
+  /// Takes what a connection of a camera received in some seconds: its next one may have as much under way.
+  func measured(_ camera: CameraID, packets: Int64, in interval_us: Int64) {
+    state.withLock { $0.windows.measured(camera, packets: packets, in: interval_us) }
+  }
+
   /// The listen callback: looks up, notes the attempt, answers. No I/O.
   package func decide(_ request: AdmissionRequest) -> AdmissionAnswer {
     let now = clocks.monotonic()
@@ -131,14 +138,18 @@ package final class AdmissionTable: Sendable {
             PendingAttempt(
               identifier: identifier, peer: request.peer.description, network: request.peer.network),
             for: request.socket, at: now)
-          return .exchangeKeys(passphrase: admission.passphrase, TransportDelivery(admission.reception.delivery))
+          return .exchangeKeys(
+            passphrase: admission.passphrase,
+            TransportDelivery(
+              admission.reception.delivery, window_packets: state.windows.packets(of: admission.camera)))
         }
         refused(
           "unknown-camera",
           "Appel refusé : caméra inconnue. Seules les caméras du service, enrôlées, sont reçues ; le nom donné n'est pas conservé."
         )
       }
-      return .exchangeKeys(passphrase: Self.unknowablePassphrase(), .complete)
+      return .exchangeKeys(
+        passphrase: Self.unknowablePassphrase(), .complete(window_packets: FlightWindow.packets.lowerBound))
     }
   }
 

@@ -217,7 +217,8 @@ struct Reorderer: Sendable {
     upTo sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime, into assembler: inout ChunkAssembler
   ) {
     if holes.count >= Self.maximumHoles { forgetAHole() }
-    holes.append(Hole(range: next..<sequence, from: lastArrival, to: arrival, givenUp: now))
+    // The one before it may have come late itself.
+    holes.append(Hole(range: next..<sequence, from: min(lastArrival, arrival), to: arrival, givenUp: now))
     missing += Int64(sequence - next)
     if relayNext < sequence {
       relayNext = sequence

@@ -12,6 +12,8 @@ extension ShardCore {
   private static let silent_us: Int64 = 500_000
   /// How old the transport's figures of a link that ends may be.
   private static let figures_us: Int64 = 2_000_000
+  /// The transport tells a sender of room for two packets also where it has none.
+  private static let noRoom_packets = 3
   /// Two round trips that the stall's own limit leaves room for.
   private static let queueless_us: Int64 = 2_000_000
 
@@ -66,6 +68,9 @@ extension ShardCore {
     if connection.lastWindow_us == 0, reach >= Self.reach_packets { return true }
     guard hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.silent_us else {
       connection.stall.delivered()
+      if let figures, figures.receiveRoom_packets < Self.noRoom_packets {
+        connection.stall.wasFull(received: figures.packetsReceived)
+      }
       return false
     }
     guard let figures else { return false }
@@ -78,8 +83,11 @@ extension ShardCore {
   }
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {
-    connection.meter.read(
+    let health = connection.meter.read(
       connection.camera, recording.recording, connection.intake, now: now, wall: common.clocks.wall())
+    common.table.measured(
+      connection.camera, packets: health.packets, in: health.to.microseconds - health.from.microseconds)
+    return health
   }
 
   func tellHealth(_ health: [LinkHealth]) {

@@ -43,7 +43,7 @@ struct SoakBench: AsyncParsableCommand {
     try await BenchServer.with(folder: data + "/soak", port: 9719) { try await measure($0) }
   }
 
-  private func measure(_ server: BenchServer) async throws {
+  private func measure(_ server: BenchServer) async throws -> BenchServer.Kept {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
     let file = data + "/load-cameras"
@@ -80,12 +80,13 @@ struct SoakBench: AsyncParsableCommand {
     let report = try load.last(IngestBench.Load.self, newerThan: load.lineCount)
     let due = Date().timeIntervalSince(began) * rate_mbps * 125_000 * Double(cameras)
     load.say("stop")
-    let sent = try load.last(IngestBench.LoadEnd.self, within: 60).sent
+    let end = try load.last(IngestBench.LoadEnd.self, within: 90)
     var figures = Figures(
       cameras: cameras, speed: speed, samples: samples, mebibytesPerHour: [:],
-      kept: try await server.compare(sent.mapValues { $0...$0 }), due_bytes: Int64(due), failedCalls: report.failed)
+      kept: try await server.compare(end.bounds), due_bytes: Int64(due), failedCalls: report.failed)
     defer { try? BenchChild.writeJSON(figures, to: json) }
     try judge(&figures)
+    return figures.kept
   }
 
   /// The slope is of the second half: the first fills what is kept.

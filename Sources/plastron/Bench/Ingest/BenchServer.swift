@@ -31,21 +31,32 @@ final class BenchServer {
 
   init(_ world: DemoWorld) { self.world = world }
 
-  /// Starts a server in an empty folder, measures it, ends it, and removes what it wrote; after a failure its log stays.
+  /// Starts a server in an empty folder, measures it, ends it, and removes what it wrote; after a failure, and where what is
+  /// kept is not what was sent, all of it stays.
   ///
   /// - Parameter port: of three in a row: cameras, console, devices.
-  static func with(folder: String, port: UInt16, _ measure: (BenchServer) async throws -> Void) async throws {
-    try? FileManager.default.removeItem(atPath: folder)
+  static func with(folder: String, port: UInt16, _ measure: (BenchServer) async throws -> Kept) async throws {
+    await remove(folder)
     let world = try await DemoWorld(data: folder, ingestPort: port, consolePort: port + 1, devicePort: port + 2)
+    let kept: Kept
     do {
       try await world.start()
-      try await measure(BenchServer(world))
+      kept = try await measure(BenchServer(world))
     } catch {
       world.stop()
       throw error
     }
     world.stop()
+    guard kept.isWhole else { return print("kept for a look: \(folder)") }
+    await remove(folder)
+  }
+
+  /// Deletes gigabytes, and waits until the disk is done with that: what is measured next shares it.
+  private static func remove(_ folder: String) async {
+    guard FileManager.default.fileExists(atPath: folder) else { return }
     try? FileManager.default.removeItem(atPath: folder)
+    sync()
+    try? await Task.sleep(for: .seconds(5))
   }
 
   func pids() throws -> Processes {
@@ -174,11 +185,13 @@ final class BenchServer {
     var lost_bytes: Int64 = 0
     /// Kept and not sent.
     var surplus_bytes: Int64 = 0
+    /// Cameras of which something is lost or too many.
+    var faulty: [String] = []
 
     var isWhole: Bool { cameras > 0 && sent_bytes > 0 && lost_bytes == 0 && surplus_bytes == 0 }
 
     var words: String {
-      "\(cameras) cameras: \(sent_bytes) bytes sent, \(acknowledged_bytes) acknowledged, \(kept_bytes) kept, \(lost_bytes) lost, \(surplus_bytes) too many"
+      "\(cameras) cameras: \(sent_bytes) bytes sent, \(acknowledged_bytes) acknowledged, \(kept_bytes) kept, \(lost_bytes) lost, \(surplus_bytes) too many \(faulty.prefix(5).joined(separator: " "))"
     }
   }
 
@@ -211,6 +224,7 @@ final class BenchServer {
         result.kept_bytes += bytes ?? 0
         result.lost_bytes += max(0, bound.lowerBound - (bytes ?? 0))
         result.surplus_bytes += max(0, (bytes ?? 0) - bound.upperBound)
+        if !bound.contains(bytes ?? 0) { result.faulty.append(camera) }
       }
       return result
     }

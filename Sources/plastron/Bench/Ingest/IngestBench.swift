@@ -28,6 +28,13 @@ struct IngestBench: AsyncParsableCommand {
   struct LoadEnd: Decodable {
     var sent: [String: Int64]
     var acknowledged: [String: Int64]
+
+    /// Of each camera, what was acknowledged and what was sent: at least and at most so much is kept.
+    var bounds: [String: ClosedRange<Int64>] {
+      sent.reduce(into: [:]) { bounds, one in
+        bounds[one.key] = min(acknowledged[one.key] ?? 0, one.value)...one.value
+      }
+    }
   }
   struct LoadRate: Decodable { var mbps: Double }
   private struct FloorPort: Decodable { var port: UInt16 }
@@ -123,7 +130,7 @@ struct IngestBench: AsyncParsableCommand {
   private static func judge(_ rows: [Row]) throws {
     var faults: [String] = []
     for row in rows {
-      if !row.kept.isWhole { faults.append("\(row.kept.words)") }
+      if !row.kept.isWhole || row.kept.acknowledged_bytes < row.kept.sent_bytes { faults.append(row.kept.words) }
       let rates = [row.floor_mbps, row.server_mbps] + row.live.map(\.mbps)
       if rates.contains(where: { $0 < row.clip_mbps * pace }) {
         let said = rates.map { String(format: "%.2f", $0) }.joined(separator: ", ")
@@ -224,7 +231,10 @@ struct IngestBench: AsyncParsableCommand {
 
   private func measureServer(_ row: inout Row) async throws {
     var measured = row
-    try await BenchServer.with(folder: data + "/server-\(row.cameras)", port: 9713) { try await measure(&measured, $0) }
+    try await BenchServer.with(folder: data + "/server-\(row.cameras)", port: 9713) {
+      try await measure(&measured, $0)
+      return measured.kept
+    }
     row = measured
   }
 
@@ -273,7 +283,7 @@ struct IngestBench: AsyncParsableCommand {
     }
     row.failedCalls = try load.last(Load.self, newerThan: load.lineCount).failed - failed
     load.say("stop")
-    let sent = try load.last(LoadEnd.self, within: 60).sent
+    let end = try load.last(LoadEnd.self, within: 90)
     if !times.isEmpty {
       // Delay is read once the load has written when each message left.
       let delay = try RelayDelay(server.viewers, log: log, clip: clip, seconds: streamSeconds(row.cameras))
@@ -282,7 +292,7 @@ struct IngestBench: AsyncParsableCommand {
         row.live[index + 1].delay = delay.figures(sentIn: time.window)
       }
     }
-    row.kept = try await server.compare(sent.mapValues { $0...$0 })
+    row.kept = try await server.compare(end.bounds)
   }
 
   /// Up to ten cameras, from all over the list.
