@@ -72,6 +72,8 @@ struct IngestBench: AsyncParsableCommand {
     /// A packet's lag begins where the ingest reads it: by how much the files fell further behind what the transport had, in
     /// the quiet window. Asked twice a second; a chunk's length, half a second, is within it.
     var quietBehind_ms: Int64 = 0
+    /// Of all processors in the quiet window, the load's share among it: a full machine is late whatever runs on it.
+    var quietBusy_percent = 0
     /// Chunks that became durable in the quiet window and in the live ones, and of them those after more than a second.
     var quietChunks = 0
     var quietLateChunks = 0
@@ -87,7 +89,7 @@ struct IngestBench: AsyncParsableCommand {
 
   struct Live: Encodable {
     var views: Int
-    /// Of them, those that something came to in the last second of the window.
+    /// Of them, those that something came to in the last three seconds of the window: a key picture and a second.
     var alive = 0
     var mbps = 0.0
     var console_s_per_gb: Double
@@ -96,6 +98,8 @@ struct IngestBench: AsyncParsableCommand {
     var all_s_per_gb: Double
     var loadLate_ms: Int64
     var behind_ms: Int64
+    /// Of all processors in the window.
+    var busy_percent: Int
     var delay: RelayDelay.Figures?
     /// The same while these views were being opened, before the window.
     var delayWhileJoining: RelayDelay.Figures?
@@ -107,9 +111,9 @@ struct IngestBench: AsyncParsableCommand {
   func run() async throws {
     var rows: [Row] = []
     print(
-      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | database | ratio (all processes) | KiB a camera: floor, ingest (at most), keeper | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms: quiet, live | files behind ms: quiet, live | chunks over 1 s: quiet, live |"
+      "| cameras × Mbit/s | floor, CPU s/GB | ingest | keeper | database | ratio (all processes) | KiB a camera: floor, ingest (at most), keeper | threads: floor, ingest | calls/GB: floor, ingest | lost bytes | worst lag ms: quiet, live | files behind ms: quiet, live | chunks over 1 s: quiet, live | machine busy %: quiet, live |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for count in cameras {
       var row = Row(cameras: count)
       try await measureFloor(&row)
@@ -149,14 +153,15 @@ struct IngestBench: AsyncParsableCommand {
   private static func line(_ row: Row) -> String {
     String(
       format:
-        "| %d × %.1f | %.2f | %.2f | %.2f | %.2f | **%.2f** (%.2f) | %d, %d (%d), %d | %d, %d | %@, %@ | %d | %d, %@ | %d, %d | %d of %d, %d of %d |",
+        "| %d × %.1f | %.2f | %.2f | %.2f | %.2f | **%.2f** (%.2f) | %d, %d (%d), %d | %d, %d | %@, %@ | %d | %d, %@ | %d, %d | %d of %d, %d of %d | %d, %d |",
       row.cameras, row.server_mbps, row.floor_s_per_gb, row.ingest_s_per_gb, row.keeper_s_per_gb,
       row.database_s_per_gb, row.ratio, row.all_ratio, row.floor_bytes_per_camera / 1024,
       row.ingest_bytes_per_camera / 1024, row.ingestPeak_bytes_per_camera / 1024, row.keeper_bytes_per_camera / 1024,
       row.floor_threads, row.ingest_threads, row.floor_calls_per_gb.map(String.init) ?? "–",
       row.ingest_calls_per_gb.map(String.init) ?? "–", row.kept.lost_bytes, row.quietLag_ms,
       row.liveLag_ms.map(String.init) ?? "–", row.quietBehind_ms, row.live.dropFirst().map(\.behind_ms).max() ?? 0,
-      row.quietLateChunks, row.quietChunks, row.liveLateChunks, row.liveChunks)
+      row.quietLateChunks, row.quietChunks, row.liveLateChunks, row.liveChunks, row.quietBusy_percent,
+      row.live.dropFirst().map(\.busy_percent).max() ?? 0)
   }
 
   private static func printLive(_ rows: [Row]) {
@@ -259,6 +264,7 @@ struct IngestBench: AsyncParsableCommand {
     row.all_s_per_gb = quiet.all_s / quiet.gigabytes
     row.loadLate_ms = quiet.late_ms
     row.quietBehind_ms = quiet.behind_ms
+    row.quietBusy_percent = quiet.busy_percent
     row.ingest_calls_per_gb = calls.finish().map { Int(Double($0) / quiet.gigabytes) }
     let full = quiet.after
     row.ingest_bytes_per_camera = (full.ingest.resident_bytes - empty.ingest.resident_bytes) / row.cameras
@@ -318,7 +324,7 @@ struct IngestBench: AsyncParsableCommand {
       let end = Self.now_us()
       times.append((began...start, start...end))
       var live = Self.live(views, figures, row.cameras)
-      live.alive = server.viewers.count { !$0.isOver && $0.last_us > end - 1_000_000 }
+      live.alive = server.viewers.count { !$0.isOver && $0.last_us > end - 3_000_000 }
       row.live.append(live)
     }
     return times
@@ -328,7 +334,8 @@ struct IngestBench: AsyncParsableCommand {
     Live(
       views: views, mbps: window.mbps(cameras), console_s_per_gb: window.console_s / window.gigabytes,
       ingest_s_per_gb: window.ingest_s / window.gigabytes, keeper_s_per_gb: window.keeper_s / window.gigabytes,
-      all_s_per_gb: window.all_s / window.gigabytes, loadLate_ms: window.late_ms, behind_ms: window.behind_ms)
+      all_s_per_gb: window.all_s / window.gigabytes, loadLate_ms: window.late_ms, behind_ms: window.behind_ms,
+      busy_percent: window.busy_percent)
   }
 
   private static func now_us() -> Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
@@ -345,6 +352,7 @@ struct IngestBench: AsyncParsableCommand {
     var late_ms: Int64
     /// The most, in time of the stream, that files fell behind what the transport had acknowledged, since the window's begin.
     var behind_ms: Int64
+    var busy_percent: Int
     var after: ServerReading
 
     func mbps(_ cameras: Int) -> Double { gigabytes * 8000 / seconds / Double(cameras) }
@@ -356,6 +364,7 @@ struct IngestBench: AsyncParsableCommand {
       return (report, server.footage_bytes(), try ServerReading(pids))
     }
     let before = try await read()
+    let machine = MachineTime.now()
     let lines = load.lineCount
     let until = Date().addingTimeInterval(Double(seconds))
     var behind_bytes: Int64 = 0
@@ -375,7 +384,8 @@ struct IngestBench: AsyncParsableCommand {
       database_s: after.server.database_s - before.server.database_s, all_s: after.server.all_s - before.server.all_s,
       late_ms: load.all(Load.self, newerThan: lines).map(\.late_ms).max() ?? 0,
       behind_ms: behind_bytes * (after.load.us - before.load.us) / 1000
-        / max(1, after.load.acknowledged - before.load.acknowledged), after: after.server)
+        / max(1, after.load.acknowledged - before.load.acknowledged),
+      busy_percent: MachineTime.now().busy_percent(since: machine), after: after.server)
   }
 
   // MARK: Load
