@@ -11,11 +11,14 @@ package struct IngestService: Sendable {
     package var addresses: [ListenAddress]
     /// Threads that own cameras.
     package var threads: Int
+    /// Packets that a camera in complete delivery may have under way.
+    package var window_packets: Int
     package var footageRoot: String
 
-    package init(addresses: [ListenAddress], threads: Int, footageRoot: String) {
+    package init(addresses: [ListenAddress], threads: Int, window_packets: Int, footageRoot: String) {
       self.addresses = addresses
       self.threads = threads
+      self.window_packets = window_packets
       self.footageRoot = footageRoot
     }
   }
@@ -39,7 +42,7 @@ package struct IngestService: Sendable {
     self.keeper = keeper
     self.clocks = clocks
     self.logger = logger
-    table = AdmissionTable(clocks: clocks)
+    table = AdmissionTable(clocks: clocks, window_packets: settings.window_packets)
     feed = LiveFeed(now: clocks.monotonic)
     shards = IngestShards(
       count: settings.threads, footageRoot: settings.footageRoot, table: table, spool: spool, feed: feed,

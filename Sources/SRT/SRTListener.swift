@@ -48,6 +48,16 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
   /// What the kernel keeps for all connections of this listener while nobody reads, in bytes.
   package let udpBuffer_bytes: Int
 
+  /// Packets that a sender may have under way in complete delivery, one number for all: it stands in the answer to a caller
+  /// that has proved nothing yet, and must not tell who is enrolled.
+  ///
+  /// A sender whose window is full sends nothing new and repeats only what it is asked for. Where everything under way was lost
+  /// nobody knows what to ask for, and neither end ever says a word again: an outage must end before the window is full. A wider
+  /// one lets a link that is too small repeat more in vain. The lower bound is what a long and lossy way needs; the upper one is
+  /// below what a connection is ended at (`ShardCore.reach_packets`).
+  package static let flightWindows_packets = 512...1792
+  /// Four seconds of 2 Mbit/s, in packets of 1316 bytes.
+  package static let usualFlightWindow_packets = 768
   /// Receive buffer of a connection: 8 s of 4 Mbit/s, enough for what a retransmission may hold up.
   static let receiveBuffer_bytes: Int32 = 4 << 20
   /// The same in packets: a payload of Ethernet's size and the library's header stand in each place.
@@ -57,7 +67,7 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
   /// once, by a server that was short of a processor already.
   package static let wantedUDPBuffer_bytes: Int32 = 16 << 20
   /// A camera that is silent for longer has lost its link.
-  package static let peerIdle_ms: Int32 = 5000
+  static let peerIdle_ms: Int32 = 5000
 
   /// Binds and listens; delivery is complete where the admission does not say otherwise.
   package init(
@@ -141,7 +151,7 @@ package struct SRTListener: ~Copyable, @unchecked Sendable {
     let udp = try UDPPort(host: host, port: port)
     guard srt_bind_acquire(id, udp.descriptor) >= 0 else { throw SRTError.last("srt_bind_acquire") }
     // After the library, which asks within the bound of the system.
-    let given_bytes = try udp.setReceiveBuffer(wantedUDPBuffer_bytes)
+    let given_bytes = udp.setReceiveBuffer(wantedUDPBuffer_bytes)
     // The library closes it with its last socket.
     _ = udp.release()
     return given_bytes

@@ -45,7 +45,7 @@ package struct SRTSocket: ~Copyable, Sendable {
     return code == SRT_EASYNCRCV.rawValue ? .nothing : .ended
   }
 
-  /// Sends one message of at most 1456 bytes, waiting while the send buffer is full.
+  /// Sends one message of at most 1456 bytes, waiting while the send buffer is full. Of a call that was made to wait.
   package borrowing func send(
     _ bytes: UnsafeRawBufferPointer, inOrder: Bool, timeToLive_ms: Int32? = nil
   ) throws(SRTError) {
@@ -72,11 +72,11 @@ package struct SRTSocket: ~Copyable, Sendable {
     return true
   }
 
-  /// Bytes that the peer has not acknowledged yet.
-  package borrowing func unacknowledged_bytes() -> Int {
+  /// Bytes that the peer has not acknowledged yet; nil where the connection is gone and nobody knows.
+  package borrowing func unacknowledged_bytes() -> Int? {
     var blocks = 0
     var bytes = 0
-    return srt_getsndbuffer(id, &blocks, &bytes) >= 0 ? bytes : 0
+    return srt_getsndbuffer(id, &blocks, &bytes) >= 0 && isConnected() ? bytes : nil
   }
 
   /// The number of the first packet that the other end sends, agreed on in the handshake: 31 bits.

@@ -36,12 +36,11 @@ struct UDPPort: ~Copyable {
   /// network (capabilities(7), `CAP_NET_ADMIN`).
   ///
   /// - Returns: what the kernel gave, in bytes of payload and bookkeeping: twice what it took.
-  borrowing func setReceiveBuffer(_ bytes: Int32) throws(SRTError) -> Int {
-    do throws(SRTError) { try Self.set(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, bytes, "SO_RCVBUFFORCE") } catch {
-      try Self.set(descriptor, SOL_SOCKET, SO_RCVBUF, bytes, "SO_RCVBUF")
+  borrowing func setReceiveBuffer(_ bytes: Int32) -> Int {
+    var (wanted, given, size) = (bytes, Int32(0), socklen_t(MemoryLayout<Int32>.size))
+    if setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, size) != 0 {
+      setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &wanted, size)
     }
-    var given: Int32 = 0
-    var size = socklen_t(MemoryLayout<Int32>.size)
     getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &given, &size)
     return Int(given)
   }

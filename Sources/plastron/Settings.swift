@@ -4,6 +4,7 @@ import Foundation
 import Identity
 import Ingest
 import ObjectStore
+import SRT
 import SystemPackage
 
 /// The configuration, parsed once into values that are valid.
@@ -22,6 +23,8 @@ struct Settings: Sendable {
   var ingestAlso: [ListenAddress]
   /// Threads that own cameras: one a core, if nothing else is said.
   var ingestThreads: Int
+  /// Packets that a camera in complete delivery may have under way.
+  var ingestWindow_packets: Int
   var consoleHost: String
   var consolePort: Int
   var deviceHost: String
@@ -100,7 +103,12 @@ struct Settings: Sendable {
       ingestHost: config.string(forKey: "ingest.host", default: "0.0.0.0"),
       ingestPort: try port(config, "ingest.port", 9710),
       ingestAlso: try addresses(config, "ingest.also"),
-      ingestThreads: try threads(config, "ingest.threads"),
+      ingestThreads: try number(
+        config, "ingest.threads", in: 1...maximumThreads,
+        default: min(ProcessInfo.processInfo.activeProcessorCount, maximumThreads)),
+      ingestWindow_packets: try number(
+        config, "ingest.window", in: SRTListener.flightWindows_packets,
+        default: SRTListener.usualFlightWindow_packets),
       consoleHost: config.string(forKey: "console.host", default: "127.0.0.1"),
       consolePort: Int(try port(config, "console.port", 8443)),
       deviceHost: config.string(forKey: "device.host", default: "0.0.0.0"),
@@ -208,12 +216,12 @@ struct Settings: Sendable {
     return ListenAddress(host: host.trimmingCharacters(in: CharacterSet(charactersIn: "[]")), port: port)
   }
 
-  private static func threads(_ config: ConfigReader, _ key: ConfigKey) throws -> Int {
-    guard let text = config.string(forKey: key) ?? config.int(forKey: key).map(String.init) else {
-      return min(ProcessInfo.processInfo.activeProcessorCount, maximumThreads)
-    }
-    guard let asked = Int(text), (1...maximumThreads).contains(asked) else {
-      throw Invalid(description: "\(key): \(text) is not a number from 1 to \(maximumThreads)")
+  private static func number(
+    _ config: ConfigReader, _ key: ConfigKey, in range: ClosedRange<Int>, default usual: Int
+  ) throws -> Int {
+    guard let text = config.string(forKey: key) ?? config.int(forKey: key).map(String.init) else { return usual }
+    guard let asked = Int(text), range.contains(asked) else {
+      throw Invalid(description: "\(key): \(text) is not a number from \(range.lowerBound) to \(range.upperBound)")
     }
     return asked
   }

@@ -36,7 +36,7 @@ struct SRTTests {
         CallOptions(host: "127.0.0.1", port: port, streamID: streamID, passphrase: passphrase))
       let bytes = [UInt8](repeating: 0x47, count: 1316)
       for _ in 0..<50 { try send(bytes, socket) }
-      for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(20_000) }
+      for _ in 0..<100 where socket.unacknowledged_bytes() != 0 { usleep(20_000) }
       return "sent"
     } catch {
       return error.message

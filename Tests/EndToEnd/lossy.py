@@ -177,13 +177,12 @@ def missing_messages(sent, kept):
 class Drive:
     """One camera through one link."""
 
-    def __init__(self, world, name, number, link, options, seconds, clip, watch=True, camera=None):
+    def __init__(self, world, name, number, link, options, seconds, clip, watch=True):
         self.world, self.name, self.number, self.link, self.seconds = world, name, number, link, seconds
-        self.camera = camera or world.new_camera()
-        self.before = {row["recording"] for row in world.rows(camera=self.camera)}
+        self.camera = world.new_camera()
         self.log_path = world.scratch / f"sent-{self.camera}.log"
         self.run = world.record(
-            self.camera, seconds, "--port", str(link.ports[number]), "--from", str(clip), "--act", str(time.time_ns()), "--sent-log", str(self.log_path), "--sent-log-every", "0",
+            self.camera, seconds, "--port", str(link.ports[number]), "--from", str(clip), "--sent-log", str(self.log_path), "--sent-log-every", "0",
             *(["--threat", "agents"] if watch else []), *options)
         self.viewer = None
 
@@ -202,7 +201,7 @@ class Drive:
         card = next((card for card in self.world.wall(operator)["incidents"] if card["camera"] == self.camera), None)
         if card:
             operator.call("POST", f"/incidents/{card['incident']}/close")
-        return self.world.closed(self.camera, 30, self.before)
+        return self.world.closed(self.camera, 30)
 
     def gaps(self):
         rows = self.world.sql(

@@ -15,6 +15,8 @@ struct AdmissionTableTests {
     let table: AdmissionTable
     let clock = SettableClock(100_000_000)
     private var sockets: Int32 = 0
+    /// What the last answer said of the delivery: its window stands in the handshake before anything is proven.
+    private(set) var delivery: TransportDelivery?
 
     init(_ cameras: [String]) {
       let clock = self.clock
@@ -28,7 +30,8 @@ struct AdmissionTableTests {
     func call(_ streamID: String, from host: String = "127.0.0.1", proves: Bool = false) throws -> String? {
       sockets += 1
       let request = AdmissionRequest(socket: sockets, peer: try PeerAddress.of(host), streamID: streamID)
-      guard case .exchangeKeys(let passphrase, _) = table.decide(request) else { return nil }
+      guard case .exchangeKeys(let passphrase, let delivery) = table.decide(request) else { return nil }
+      self.delivery = delivery
       if proves { #expect(table.takeProven(sockets) != nil) }
       return passphrase
     }
@@ -49,7 +52,9 @@ struct AdmissionTableTests {
   @Test func aKnownCameraMustProveItsOwnPassphraseAndAnUnknownOneCannot() throws {
     let line = Line(["C"])
     #expect(try line.call("#!::u=C") == Self.own)
+    let known = line.delivery
     let decoys = try [line.call("#!::u=X"), line.call("nonsense")]
+    #expect(known != nil && line.delivery == known)
     #expect(decoys.allSatisfy { $0 != nil && $0 != Self.own } && decoys[0] != decoys[1])
     let refusals = line.table.takeRefusals()
     #expect(Set(refusals.map(\.code)) == ["unknown-camera", "stream-id"])

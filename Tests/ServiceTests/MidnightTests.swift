@@ -135,7 +135,7 @@ struct MidnightTests {
       all += packet
       usleep(10_000)
     }
-    for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(20_000) }
+    for _ in 0..<100 where socket.unacknowledged_bytes() != 0 { usleep(20_000) }
     usleep(300_000)
     return all
   }

@@ -170,7 +170,8 @@ struct StartTests {
     let start = Self.start
     let ingest = IngestService(
       settings: .init(
-        addresses: [ListenAddress(host: "127.0.0.1", port: 0)], threads: 2, footageRoot: world.folder + "/footage"),
+        addresses: [ListenAddress(host: "127.0.0.1", port: 0)], threads: 2, window_packets: 768,
+        footageRoot: world.folder + "/footage"),
       keeper: SeamClient(client: quick, socketPath: socket, peer: "keeper"),
       patientKeeper: SeamClient(client: patient, socketPath: socket, peer: "keeper"),
       clocks: IngestClocks(

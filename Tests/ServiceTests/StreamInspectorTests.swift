@@ -143,79 +143,72 @@ struct BoundsTests {
     #expect(!flood)
   }
 
-  @Test func aFrozenConnectionIsToldFromALinkThatIsDown() {
-    var down = StallWatch()
-    var frozen = StallWatch()
-    var found = false
-    // A silent link is ended by the transport after five seconds.
-    for turn in Int64(1)...22 {
-      let isDown = down.looked(
-        received: 100, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
-      #expect(!isDown)
-      found =
-        frozen.looked(received: 100 + turn, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
-        || found
+  /// Looks four times a second until the watch says something, a hundred times at the most.
+  private func looks(
+    _ watch: inout StallWatch, isWaiting: Bool = true, isComplete: Bool = true, patience_us: Int64 = 0,
+    received: (Int64) -> Int64, again: (Int64) -> Int64 = { _ in 0 }
+  ) -> (count: Int64, cause: GapCause?) {
+    for count in Int64(1)...100 {
+      let cause = watch.looked(
+        received: received(count), retransmitted: again(count), isWaiting: isWaiting, isComplete: isComplete,
+        patience_us: patience_us, elapsed_us: 250_000)
+      if let cause { return (count, cause) }
     }
-    #expect(found)
-    frozen.delivered()
-    let again = frozen.looked(received: 999, retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
-    #expect(!again)
-    // Frozen, and its sender's window is full: nothing but signs of life.
-    var full = StallWatch()
-    var looks = Int64(0)
-    repeat {
-      looks += 1
-    } while looks < 100
-      && !full.looked(
-        received: min(looks, 4), retransmitted: 0, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
-    #expect(looks == 4 + StallWatch.quietLimit_us / 250_000)
-    // Nothing is known to be missing, and the encoder cannot be that silent: all that was under way is lost.
-    func looksUntilOver(_ watch: inout StallWatch, received: Int64) -> Int64 {
-      var looks = Int64(0)
-      repeat {
-        looks += 1
-      } while looks < 100
-        && !watch.looked(
-          received: received, retransmitted: 0, isWaiting: false, patience_us: 0, elapsed_us: 250_000)
-      return looks
-    }
-    var lost = StallWatch()
-    #expect(looksUntilOver(&lost, received: 7) == 1 + StallWatch.silenceLimit_us / 250_000)
-    var unspoken = StallWatch()
-    #expect(looksUntilOver(&unspoken, received: 0) == 100)
-    // What came while the buffer was full found no room, and its sender's window was no wider.
-    var afterFull = StallWatch()
-    afterFull.wasFull(received: 9)
-    #expect(looksUntilOver(&afterFull, received: 9) == 1 + StallWatch.afterFullLimit_us / 250_000)
-    afterFull = StallWatch()
-    afterFull.wasFull(received: 9)
-    #expect(looksUntilOver(&afterFull, received: 10) == 1 + StallWatch.silenceLimit_us / 250_000)
-    // A link that is too small: most of what comes was sent again.
-    var storm = StallWatch()
-    var turns = Int64(0)
-    repeat {
-      turns += 1
-    } while turns < 100
-      && !storm.looked(
-        received: turns * 10, retransmitted: turns * 6, isWaiting: true, patience_us: 0, elapsed_us: 250_000)
-    #expect(turns == StallWatch.stormLimit_us / 250_000)
+    return (100, nil)
   }
 
-  @Test func aSenderMayHaveUnderWayWhatItSendsUntilASilentLinkIsOver() {
-    var windows = FlightWindow()
-    let (slow, fast) = (CameraID("slow"), CameraID("fast"))
-    #expect(windows.packets(of: slow) == FlightWindow.unmeasured)
-    windows.measured(slow, packets: 950, in: 10_000_000)
-    windows.measured(fast, packets: 2600, in: 10_000_000)
-    #expect(windows.packets(of: slow) == 512 && windows.packets(of: fast) == 1300)
-    // A connection that lasted a moment says nothing of a rate; a dark picture not much.
-    windows.measured(fast, packets: 2000, in: 100_000)
-    windows.measured(fast, packets: 0, in: 10_000_000)
-    windows.measured(fast, packets: 100, in: 10_000_000)
-    #expect(windows.packets(of: fast) == 1235)
-    windows.measured(fast, packets: 9999, in: 10_000_000)
-    // The shard ends a connection before its transport has no place left (decision 20): a sender that gave nothing up is not meant.
-    #expect(windows.packets(of: fast) == 1792 && FlightWindow.packets.upperBound < ShardCore.reach_packets)
+  @Test func aFrozenConnectionIsToldFromALinkThatIsDown() {
+    var frozen = StallWatch()
+    let found = looks(&frozen, received: { 100 + $0 })
+    #expect(found == (StallWatch.limit_us / 250_000, .notDeliverable))
+    frozen.delivered()
+    let again = frozen.looked(
+      received: 999, retransmitted: 0, isWaiting: true, isComplete: true, patience_us: 0, elapsed_us: 250_000)
+    #expect(again == nil)
+    // Frozen, and its sender's window is full: nothing but signs of life. A silent link the transport ends sooner.
+    var full = StallWatch()
+    #expect(looks(&full, received: { min($0, 4) }) == (4 + StallWatch.quietLimit_us / 250_000, .notDeliverable))
+    // A link that is too small: most of what comes was sent again.
+    var storm = StallWatch()
+    let stormed = looks(&storm, received: { $0 * 10 }, again: { $0 * 6 })
+    #expect(stormed == (StallWatch.stormLimit_us / 250_000, .notDeliverable))
+  }
+
+  @Test func aConnectionThatIsAliveAndSilentIsOver() {
+    // Nothing is known to be missing, and no encoder is silent for so long: all that was under way is lost.
+    var lost = StallWatch()
+    let inTime = StallWatch.silenceLimit_us / 250_000
+    #expect(looks(&lost, isWaiting: false, received: { _ in 7 }) == (1 + inTime, .silent))
+    // A packet in time, a long way, a camera that never spoke, one that gives up what is late.
+    var resumed = StallWatch()
+    #expect(looks(&resumed, isWaiting: false, received: { $0 < 39 ? 7 : 8 }) == (39 + inTime, .silent))
+    var far = StallWatch()
+    #expect(looks(&far, isWaiting: false, patience_us: 1_000_000, received: { _ in 7 }) == (5 + inTime, .silent))
+    var unspoken = StallWatch()
+    #expect(looks(&unspoken, isWaiting: false, received: { _ in 0 }) == (100, nil))
+    var timely = StallWatch()
+    #expect(looks(&timely, isWaiting: false, isComplete: false, received: { _ in 7 }) == (100, nil))
+  }
+
+  // INT-6: what came while the buffer was full found no room, and is missing since then.
+  @Test func aSenderThatFoundNoRoomIsNotWaitedFor() {
+    let (first, later) = (UTCTime(microseconds: 5), UTCTime(microseconds: 9))
+    var full = StallWatch()
+    full.wasFull(received: 9, at: first)
+    full.wasFull(received: 11, at: later)
+    full.delivered()
+    // Two more found no room since it was looked at.
+    let over = looks(&full, isWaiting: false, received: { _ in 13 })
+    #expect(over == (1 + StallWatch.afterFullLimit_us / 250_000, .notDeliverable) && full.fullSince == first)
+    var resumed = StallWatch()
+    resumed.wasFull(received: 9, at: first)
+    let silent = looks(&resumed, isWaiting: false, received: { _ in 12 })
+    #expect(silent == (1 + StallWatch.silenceLimit_us / 250_000, .silent) && resumed.fullSince == nil)
+  }
+
+  @Test func aSenderThatGaveNothingUpIsNotMistakenForOneThatDid() {
+    #expect(SRTListener.flightWindows_packets.upperBound < ShardCore.reach_packets)
+    #expect(SRTListener.flightWindows_packets.contains(SRTListener.usualFlightWindow_packets))
   }
 
   @Test func aHoleIsWaitedForAsLongAsTheRelayMayBeSetTo() {

@@ -93,8 +93,11 @@ package struct RecordingMachine: ~Copyable, Sendable {
   }
 
   /// The connection ended; a no-op where none was.
-  package mutating func disconnected(_ cause: GapCause) {
+  ///
+  /// - Parameter since: what came after this time is missing, where it is earlier than the last packet that was read.
+  package mutating func disconnected(_ cause: GapCause, since: UTCTime? = nil) {
     guard case .receiving(let epoch) = state else { return }
+    if let since { lastPacket = min(lastPacket, since) }
     state = .paused(lastEpoch: epoch, cause: cause)
   }
 

@@ -349,6 +349,9 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
   case stoppedBySender = "stopped-by-sender"
   case serverRestart = "server-restart"
   case notDeliverable = "not-deliverable"
+  /// Nothing came any more over a connection that was alive, and nothing is known to be missing: a camera that sent nothing, or
+  /// all that was under way lost at once.
+  case silent = "silent"
   case lostInTransport = "lost-in-transport"
   case noSpace = "no-space"
   /// The camera's encoder left something out: nothing was lost on the way.
@@ -362,6 +365,7 @@ package enum GapCause: String, Sendable, Codable, CaseIterable {
     case .stoppedBySender: "envoi arrêté puis repris par la caméra"
     case .serverRestart: "arrêt du serveur"
     case .notDeliverable: "reçu par le transport, non remis"
+    case .silent: "plus rien reçu d'une liaison vivante, connexion terminée par le serveur"
     case .lostInTransport: "perdu par le transport"
     case .noSpace: "plus de place sur le disque"
     case .tooFast: "débit maximal dépassé, connexion terminée"

@@ -66,13 +66,17 @@ package final class AdmissionTable: Sendable {
     var pending = TimedMap<Int32, PendingAttempt>(lifetime_s: proof_s, capacity: maximumPending)
     var gate = CallGate()
     var refusals = RefusalLedger()
-    var windows = FlightWindow()
   }
 
   private let state = Mutex(State())
   private let clocks: IngestClocks
+  private let window_packets: Int
 
-  package init(clocks: IngestClocks) { self.clocks = clocks }
+  /// - Parameter window_packets: what a sender in complete delivery may have under way.
+  package init(clocks: IngestClocks, window_packets: Int = SRTListener.usualFlightWindow_packets) {
+    self.clocks = clocks
+    self.window_packets = window_packets
+  }
 
   package func set(_ admission: CameraAdmission) {
     state.withLock { state in
@@ -103,11 +107,6 @@ package final class AdmissionTable: Sendable {
       state.usedGrants[camera, default: []].insert(grant.incident)
       return grant
     }
-  }
-
-  /// Takes what a connection of a camera received in some seconds: its next one may have as much under way.
-  func measured(_ camera: CameraID, packets: Int64, in interval_us: Int64) {
-    state.withLock { $0.windows.measured(camera, packets: packets, in: interval_us) }
   }
 
   /// The listen callback: looks up, notes the attempt, answers. No I/O.
@@ -141,7 +140,7 @@ package final class AdmissionTable: Sendable {
           return .exchangeKeys(
             passphrase: admission.passphrase,
             TransportDelivery(
-              admission.reception.delivery, window_packets: state.windows.packets(of: admission.camera)))
+              admission.reception.delivery, window_packets: window_packets))
         }
         refused(
           "unknown-camera",
@@ -149,7 +148,7 @@ package final class AdmissionTable: Sendable {
         )
       }
       return .exchangeKeys(
-        passphrase: Self.unknowablePassphrase(), .complete(window_packets: FlightWindow.packets.lowerBound))
+        passphrase: Self.unknowablePassphrase(), .complete(window_packets: window_packets))
     }
   }
 

@@ -26,7 +26,7 @@ struct Reorderer: Sendable {
   /// A range of packets that was given up.
   struct Hole: Equatable, Sendable {
     var range: Range<UInt64>
-    /// Arrival of the last packet before it and of the first behind it.
+    /// Arrival of the last packet before it and of the first behind it; of that one alone, where the one before it came later.
     var from: UTCTime
     var to: UTCTime
     var givenUp: MonotonicTime
@@ -217,7 +217,6 @@ struct Reorderer: Sendable {
     upTo sequence: UInt64, _ arrival: UTCTime, _ now: MonotonicTime, into assembler: inout ChunkAssembler
   ) {
     if holes.count >= Self.maximumHoles { forgetAHole() }
-    // The one before it may have come late itself.
     holes.append(Hole(range: next..<sequence, from: min(lastArrival, arrival), to: arrival, givenUp: now))
     missing += Int64(sequence - next)
     if relayNext < sequence {

@@ -160,7 +160,11 @@ extension ShardCore {
   }
 
   /// A connection is over: what it delivered is handed over, then the incident is told.
-  func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil) {
+  ///
+  /// - Parameters:
+  ///   - cause: why this end ended it; nil where the other did.
+  ///   - since: when what was delivered ended, where that was read later.
+  func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil, since: UTCTime? = nil) {
     guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
     connections.remove(at: place)
     connection.meter.looked(connection.accepted.socket.statistics())
@@ -185,7 +189,7 @@ extension ShardCore {
     let age = now.since(connection.lastPacket)
     let why = cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost)
     sayClosed(connection, why.rawValue)
-    recording.machine.disconnected(why)
+    recording.machine.disconnected(why, since: since)
     // A camera that was sent away did not stop of its own accord.
     let isStop = cause == nil && age < IncidentMachine.freshPacket_us
     state.machine.streamEnded(lastPacketAge_us: isStop ? age : IncidentMachine.freshPacket_us, at: now)

@@ -47,11 +47,11 @@ extension ShardCore {
       guard let recording = connection.state.recording else { continue }
       writeGaps(of: connection, in: recording, now: now, isOver: false)
       if now >= connection.meter.due { told.append(health(of: connection, in: recording, now: now)) }
-      if isFrozen(connection, figures, now: now) {
+      if let cause = stalled(connection, figures, now: now) {
         // Its last report comes after this one.
         tellHealth(told)
         told = []
-        end(connection, at: now, cause: .notDeliverable)
+        end(connection, at: now, cause: cause, since: connection.stall.fullSince)
       }
     }
     tellHealth(told)
@@ -61,33 +61,35 @@ extension ShardCore {
   /// for, and when they are all taken nothing is handed over any more, without a word. Two thirds of them.
   static let reach_packets = SRTListener.receiveBuffer_packets * 2 / 3
 
-  /// Whether packets arrive for this connection and none is handed over any more (upstream 2657), or soon will not be.
-  private func isFrozen(_ connection: Connection, _ figures: LinkStatistics?, now: MonotonicTime) -> Bool {
+  /// Why nothing will come over this connection any more, or soon will not (upstream 2657); nil where something will.
+  private func stalled(_ connection: Connection, _ figures: LinkStatistics?, now: MonotonicTime) -> GapCause? {
     let reach = connection.intake.reorderer.reachBehindHole
+    let isComplete = connection.lastWindow_us == 0
     // A sender in complete delivery never gets that far ahead of what it has not given up: its window is smaller.
-    if connection.lastWindow_us == 0, reach >= Self.reach_packets { return true }
-    guard hasRoom, now.since(max(connection.lastPacket, roomSince)) >= Self.silent_us else {
-      connection.stall.delivered()
-      if let figures, figures.receiveRoom_packets < Self.noRoom_packets {
-        connection.stall.wasFull(received: figures.packetsReceived)
+    if isComplete, reach >= Self.reach_packets { return .notDeliverable }
+    guard hasRoom else {
+      // Without its locks the library says no room and nothing in the buffer.
+      if let figures, figures.receiveRoom_packets < Self.noRoom_packets, figures.receiveBuffer_bytes > 0 {
+        connection.stall.wasFull(received: figures.packetsReceived, at: common.clocks.wall())
       }
-      return false
+      return nil
     }
-    guard let figures else { return false }
+    guard now.since(connection.lastPacket) >= Self.silent_us else {
+      connection.stall.delivered()
+      return nil
+    }
+    guard let figures else { return nil }
     // A retransmission that stands behind a queue on its way comes a round trip of that queue later.
     let queue_us = min(max(0, Int64(figures.roundTrip_ms * 2000) - Self.queueless_us), StallWatch.stormLimit_us)
     return connection.stall.looked(
       received: figures.packetsReceived, retransmitted: Int64(figures.packetsRetransmitted),
-      isWaiting: figures.receiveBuffer_bytes > 0 || reach > 0, patience_us: connection.lastWindow_us + queue_us,
-      elapsed_us: Self.slowTurn_us)
+      isWaiting: figures.receiveBuffer_bytes > 0 || reach > 0, isComplete: isComplete,
+      patience_us: connection.lastWindow_us + queue_us, elapsed_us: Self.slowTurn_us)
   }
 
   func health(of connection: Connection, in recording: OpenRecording, now: MonotonicTime) -> LinkHealth {
-    let health = connection.meter.read(
+    connection.meter.read(
       connection.camera, recording.recording, connection.intake, now: now, wall: common.clocks.wall())
-    common.table.measured(
-      connection.camera, packets: health.packets, in: health.to.microseconds - health.from.microseconds)
-    return health
   }
 
   func tellHealth(_ health: [LinkHealth]) {

@@ -78,7 +78,7 @@ final class ShardCore {
   /// One turn over all connections.
   private func turn(_ buffer: UnsafeMutableRawBufferPointer) {
     readAny = false
-    let room = writer.hasRoom
+    let room = writer.hasRoom(after: hasRoom)
     if room, !hasRoom { roomSince = common.clocks.monotonic() }
     hasRoom = room
     if hasRoom { for connection in connections { drain(connection, buffer) } }

@@ -46,8 +46,10 @@ package final class FootageWriter: Sendable {
   /// What waits, or is written and not flushed yet.
   package var undurable_bytes: Int { line.undurable_bytes }
 
-  /// Whether the line has room for a good while.
-  package var hasRoom: Bool { backlog.bytes < Self.capacity_bytes }
+  /// Whether the line has room for a good while: once it had none, only when an eighth is free again.
+  package func hasRoom(after had: Bool) -> Bool {
+    backlog.bytes < (had ? Self.capacity_bytes : Self.capacity_bytes / 8 * 7)
+  }
 
   /// Arrival of the oldest packet that is written and not durable, in microseconds since 1970; nil where all is.
   package var oldestUndurable_us: Int64? { line.oldestUndurable_us }

@@ -43,7 +43,7 @@ struct SoakBench: AsyncParsableCommand {
     try await BenchServer.with(folder: data + "/soak", port: 9719) { try await measure($0) }
   }
 
-  private func measure(_ server: BenchServer) async throws -> BenchServer.Kept {
+  private func measure(_ server: BenchServer) async throws -> Bool {
     let known = try await server.world.enrolCameras(cameras, prefix: "B")
     let pids = try server.pids()
     let file = data + "/load-cameras"
@@ -86,7 +86,7 @@ struct SoakBench: AsyncParsableCommand {
       kept: try await server.compare(end.bounds), due_bytes: Int64(due), failedCalls: report.failed)
     defer { try? BenchChild.writeJSON(figures, to: json) }
     try judge(&figures)
-    return figures.kept
+    return true
   }
 
   /// The slope is of the second half: the first fills what is kept.
@@ -101,7 +101,7 @@ struct SoakBench: AsyncParsableCommand {
     // A load that did not send says nothing of memory.
     let isLoaded = Double(figures.kept.sent_bytes) > 0.95 * Double(figures.due_bytes)
     if !isLoaded { print("sent: \(figures.kept.sent_bytes) bytes of \(figures.due_bytes) that were due") }
-    var holds = figures.kept.isWhole && figures.failedCalls == 0 && isLoaded
+    var holds = figures.kept.isAll && figures.failedCalls == 0 && isLoaded
     for (index, role) in Self.roles.enumerated() {
       let slope = Trend.slope(half.map { ($0.hours, $0.mebibytes[index]) })
       figures.mebibytesPerHour[role] = slope

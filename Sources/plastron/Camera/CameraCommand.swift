@@ -127,7 +127,7 @@ struct CameraCommand: ParsableCommand {
       try message.withUnsafeBytes { buffer in try socket.send(buffer, inOrder: inOrder, timeToLive_ms: messageTTL) }
       usleep(4000)
     }
-    for _ in 0..<100 where socket.unacknowledged_bytes() > 0 { usleep(50_000) }
+    for _ in 0..<100 where (socket.unacknowledged_bytes() ?? 0) > 0 { usleep(50_000) }
     print("{\"sent_bytes\":\(bytes.count),\"connections\":1}")
   }
 
@@ -166,7 +166,7 @@ struct CameraCommand: ParsableCommand {
     }
     // A camera that is switched off lets its buffer run empty first. What was lost at the very end nobody asks for: only what
     // comes after it shows that it is missing.
-    for turn in 1...100 where socket.unacknowledged_bytes() > 0 {
+    for turn in 1...100 where (socket.unacknowledged_bytes() ?? 0) > 0 {
       usleep(50_000)
       guard turn % 10 == 0, (try? Self.stuffing.withUnsafeBytes { try socket.send($0, inOrder: inOrder) }) != nil else {
         continue

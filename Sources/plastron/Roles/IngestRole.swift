@@ -20,7 +20,8 @@ enum IngestRole {
     let ingest = IngestService(
       settings: .init(
         addresses: [ListenAddress(host: settings.ingestHost, port: settings.ingestPort)] + settings.ingestAlso,
-        threads: settings.ingestThreads, footageRoot: settings.footageFolder),
+        threads: settings.ingestThreads, window_packets: settings.ingestWindow_packets,
+        footageRoot: settings.footageFolder),
       keeper: SeamClient(client: http, socketPath: settings.keeperForIngest, peer: "keeper"),
       patientKeeper: SeamClient(client: patient, socketPath: settings.keeperForIngest, peer: "keeper"),
       clocks: SystemClocks.ingest, logger: logger)

@@ -31,23 +31,24 @@ final class BenchServer {
 
   init(_ world: DemoWorld) { self.world = world }
 
-  /// Starts a server in an empty folder, measures it, ends it, and removes what it wrote; after a failure, and where what is
-  /// kept is not what was sent, all of it stays.
+  /// Starts a server in an empty folder, measures it, ends it, and removes what it wrote; after a failure all of it stays.
   ///
-  /// - Parameter port: of three in a row: cameras, console, devices.
-  static func with(folder: String, port: UInt16, _ measure: (BenchServer) async throws -> Kept) async throws {
+  /// - Parameters:
+  ///   - port: of three in a row: cameras, console, devices.
+  ///   - measure: returns whether what is kept is what must be kept; where it is not, all of it stays.
+  static func with(folder: String, port: UInt16, _ measure: (BenchServer) async throws -> Bool) async throws {
     await remove(folder)
     let world = try await DemoWorld(data: folder, ingestPort: port, consolePort: port + 1, devicePort: port + 2)
-    let kept: Kept
+    let isWhole: Bool
     do {
       try await world.start()
-      kept = try await measure(BenchServer(world))
+      isWhole = try await measure(BenchServer(world))
     } catch {
       world.stop()
       throw error
     }
     world.stop()
-    guard kept.isWhole else { return print("kept for a look: \(folder)") }
+    guard isWhole else { return print("kept for a look: \(folder)") }
     await remove(folder)
   }
 
@@ -188,7 +189,10 @@ final class BenchServer {
     /// Cameras of which something is lost or too many.
     var faulty: [String] = []
 
+    /// Nothing is lost that was acknowledged, and nothing is too much.
     var isWhole: Bool { cameras > 0 && sent_bytes > 0 && lost_bytes == 0 && surplus_bytes == 0 }
+    /// And all that was sent was acknowledged.
+    var isAll: Bool { isWhole && acknowledged_bytes == sent_bytes }
 
     var words: String {
       "\(cameras) cameras: \(sent_bytes) bytes sent, \(acknowledged_bytes) acknowledged, \(kept_bytes) kept, \(lost_bytes) lost, \(surplus_bytes) too many \(faulty.prefix(5).joined(separator: " "))"

@@ -89,7 +89,7 @@ struct LoadCommand: ParsableCommand {
 
   private func say(_ value: some Encodable) throws {
     // Past stdio, whose flush would wait for the thread that reads a line.
-    FileHandle.standardOutput.write(try JSONEncoder().encode(value) + Data("\n".utf8))
+    try FileHandle.standardOutput.write(contentsOf: JSONEncoder().encode(value) + Data("\n".utf8))
   }
 }
 
