@@ -120,9 +120,9 @@ package struct ConsoleService: Sendable {
       do {
         try await keeper.notices { notice in
           switch notice {
-          case .wall(let state):
+          case .wall(let state, let number):
             wall.publish(state)
-            await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)))
+            await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)), of: number)
           case .cut(let viewing): if !readings.cut(viewing) { await hub.cut(viewing) }
           case .heartbeat: break
           }
@@ -131,7 +131,7 @@ package struct ConsoleService: Sendable {
         logger.debug("keeper away", metadata: ["error": "\(error)"])
       }
       wall.publish(nil)
-      await hub.keepOnly([])
+      await hub.keepOnly([], of: nil)
       readings.cutAll()
       try? await Task.sleep(for: .milliseconds(300))
     }

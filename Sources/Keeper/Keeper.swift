@@ -132,6 +132,8 @@ package actor Keeper {
   private static let wallGapPerIncident: Duration = .microseconds(100)
   private var wallIsDue = false
   private var lastWall = ContinuousClock.now - .seconds(60)
+  /// Walls told since the start.
+  var wallNumber: UInt64 = 0
   var active: [IncidentID: ActiveIncident] = [:]
   var viewings: [ViewingID: OpenViewing] = [:]
   /// Refusals; what is wrong with links is in ``links``.
@@ -361,7 +363,7 @@ package actor Keeper {
     nextStream += 1
     consoleStreams[number] = continuation
     continuation.onTermination = { [weak self] _ in Task { await self?.consoleLeft(number) } }
-    continuation.yield(.wall(wall()))
+    continuation.yield(.wall(wall(), number: wallNumber))
     return stream
   }
 
@@ -394,8 +396,9 @@ package actor Keeper {
   private func publishWallNow() {
     wallIsDue = false
     lastWall = .now
+    wallNumber += 1
     let state = wall()
-    for stream in consoleStreams.values { stream.yield(.wall(state)) }
+    for stream in consoleStreams.values { stream.yield(.wall(state, number: wallNumber)) }
   }
 
   func wall() -> WallState {

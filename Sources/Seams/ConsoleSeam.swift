@@ -105,7 +105,8 @@ package struct WallState: Equatable, Sendable, Codable {
 }
 
 package enum ConsoleNotice: Sendable, Codable {
-  case wall(WallState)
+  /// Numbered since the keeper's start.
+  case wall(WallState, number: UInt64)
   /// A viewing ended by somebody else: its viewer sees nothing more.
   case cut(ViewingID)
   case heartbeat
@@ -327,7 +328,8 @@ package enum ConsoleReply: Sendable, Codable {
   case secondFactor(uri: String, secret: String)
   /// Shown once.
   case recoveryCodes([String])
-  case joined(ViewingID, sound: Bool)
+  /// - `wall`: the last wall that was told before: what it says of the recording is older than this answer.
+  case joined(ViewingID, sound: Bool, wall: UInt64)
   case agents([AgentEntry])
   case refusals([RefusalEntry])
   case cameras([CameraLink])

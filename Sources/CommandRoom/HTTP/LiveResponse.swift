@@ -40,12 +40,13 @@ extension ConsoleAPI {
   func live(_ request: Request, _ context: ConsoleContext) async throws -> Response {
     let token = try sessionToken(request)
     let recording = RecordingID(try context.parameters.require("recording"))
-    guard case .joined(let viewing, let sound) = try await keeper.call(.joinLive(token: token, recording)) else {
+    guard case .joined(let viewing, let sound, let wall) = try await keeper.call(.joinLive(token: token, recording))
+    else {
       throw Problem.fault
     }
     // However this ends, begun or not: the viewer leaves, and the leave is journalled.
     let reading = readings.begin(viewing, live: recording)
-    let channel = await hub.channel(recording, keepsSound: sound)
+    let channel = await hub.channel(recording, keepsSound: sound, grantedAfter: wall)
     guard let viewer = await hub.subscribe(viewing, to: channel) else { throw Problem.unavailable("Le direct") }
     return Response(
       status: .ok, headers: [.contentType: "application/vnd.plastron.live", .cacheControl: "no-store"],

@@ -13,6 +13,8 @@ actor LiveHub {
   private let client: SeamClient<IngestCall, IngestReply, IngestDirective>
   private let logger: Logger
   private var channels: [RecordingID: LiveChannel] = [:]
+  /// The wall that was the last one when a channel's newest viewing was granted: no wall up to it speaks of that.
+  private var grantedAfter: [RecordingID: UInt64] = [:]
   /// Viewings cut before their viewer was there; a handful, for a moment.
   private var cutEarly: Set<ViewingID> = []
   private var viewers: [ViewingID: (channel: LiveChannel, id: UInt64)] = [:]
@@ -24,12 +26,15 @@ actor LiveHub {
   }
 
   /// The channel of a recording for which a viewing has been granted.
-  func channel(_ recording: RecordingID, keepsSound: Bool) -> LiveChannel {
-    if let known = channels[recording] {
-      if known.keepsSound == keepsSound { return known }
+  ///
+  /// - Parameter wall: the last wall that was told before it was.
+  func channel(_ recording: RecordingID, keepsSound: Bool, grantedAfter wall: UInt64) -> LiveChannel {
+    if let known = channels[recording], known.keepsSound != keepsSound {
       // The regime's switch was turned: nobody goes on with the old sound (LIVE-8).
       end(recording, because: "sound-switched")
     }
+    grantedAfter[recording] = wall
+    if let known = channels[recording] { return known }
     let channel = LiveChannel(keepsSound: keepsSound)
     channels[recording] = channel
     feeds[recording] = Task { await feed(recording, channel) }
@@ -65,8 +70,14 @@ actor LiveHub {
   }
 
   /// Ends what is no longer live.
-  func keepOnly(_ live: Set<RecordingID>) {
-    for recording in channels.keys where !live.contains(recording) { end(recording, because: "no-longer-live") }
+  ///
+  /// - Parameter wall: the number of the wall that says so; nil where there is none any more. One that is older than a grant
+  ///   does not end it: walls are told once in a while, and an operator declares and watches at once.
+  func keepOnly(_ live: Set<RecordingID>, of wall: UInt64?) {
+    for recording in channels.keys where !live.contains(recording) {
+      if let wall, let granted = grantedAfter[recording], wall <= granted { continue }
+      end(recording, because: "no-longer-live")
+    }
   }
 
   /// Says what is damaged, at most once a second and camera.
@@ -88,6 +99,7 @@ actor LiveHub {
           "camera_clock_offset": "\(channel.clockOffset_ms.map { "\($0) ms" } ?? "unknown")",
         ])
     }
+    grantedAfter[recording] = nil
     feeds.removeValue(forKey: recording)?.cancel()
   }
 

@@ -9,6 +9,8 @@ import Seams
 /// Puts the console together.
 enum ConsoleRole {
   static func run(_ settings: Settings, logger: Logger) async throws {
+    // P4: what is watched must not cost what is recorded.
+    Precedence.stepBack()
     let http = SeamClient<ConsoleCall, ConsoleReply, ConsoleNotice>.makeHTTPClient()
     let imaging = FileManager.default.isExecutableFile(atPath: settings.imagingProgram)
     if !imaging { logger.warning("no decode check: the imaging program is not there") }
