@@ -120,9 +120,9 @@ package struct ConsoleService: Sendable {
       do {
         try await keeper.notices { notice in
           switch notice {
-          case .wall(let state, let number):
+          case .wall(let state, let mark):
             wall.publish(state)
-            await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)), of: number)
+            await hub.keepOnly(Set(state.incidents.filter { $0.threat != nil }.map(\.recording)), of: mark)
           case .cut(let viewing): if !readings.cut(viewing) { await hub.cut(viewing) }
           case .heartbeat: break
           }

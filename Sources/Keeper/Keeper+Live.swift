@@ -60,7 +60,7 @@ extension Keeper {
     }
     // It may have been ended while the register was written.
     guard viewings[viewing] != nil else { throw Problem.unavailable("Le direct") }
-    return .joined(viewing, sound: services[service]?.regime.liveSound ?? false, wall: wallNumber)
+    return .joined(viewing, sound: services[service]?.regime.liveSound ?? false, wall: wallMark(newestConsole))
   }
 
   func declareThreat(

@@ -133,7 +133,10 @@ package actor Keeper {
   private var wallIsDue = false
   private var lastWall = ContinuousClock.now - .seconds(60)
   /// Walls told since the start.
-  var wallNumber: UInt64 = 0
+  private var wallNumber: UInt64 = 0
+  /// The stream of notices of the console that came last.
+  private(set) var newestConsole: UInt64 = 0
+  private let run = UUID().uuidString
   var active: [IncidentID: ActiveIncident] = [:]
   var viewings: [ViewingID: OpenViewing] = [:]
   /// Refusals; what is wrong with links is in ``links``.
@@ -363,7 +366,9 @@ package actor Keeper {
     nextStream += 1
     consoleStreams[number] = continuation
     continuation.onTermination = { [weak self] _ in Task { await self?.consoleLeft(number) } }
-    continuation.yield(.wall(wall(), number: wallNumber))
+    newestConsole = number
+    wallNumber += 1
+    continuation.yield(.wall(wall(), wallMark(number)))
     return stream
   }
 
@@ -398,8 +403,11 @@ package actor Keeper {
     lastWall = .now
     wallNumber += 1
     let state = wall()
-    for stream in consoleStreams.values { stream.yield(.wall(state, number: wallNumber)) }
+    for (number, stream) in consoleStreams { stream.yield(.wall(state, wallMark(number))) }
   }
+
+  /// The last wall that was told, on a stream of notices.
+  func wallMark(_ stream: UInt64) -> WallMark { WallMark(stream: "\(run)/\(stream)", number: wallNumber) }
 
   func wall() -> WallState {
     let now = clock()

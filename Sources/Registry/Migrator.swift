@@ -19,6 +19,7 @@ package struct Migrator: Sendable {
     "80daa5e2a3eec49c7aac1cf8de4068aec84460bd9d16a76dcded84370cc8718b",
     "30dce2c40711663495301282493bb17bd1e6c493a421f47b10d915bfe5e3ea72",
     "f02c18c4a2f285dd96527a3be3ac5542a560e2eda199072ff985ec50ef2a96cc",
+    "ffe4b20756a9d2f69ca4dd20cf81b1c89fb4d90dbabb5efc1c6aea2524cd3c16",
   ]
   /// Any number; the same for every migrator of this product.
   private static let advisoryLock: Int64 = 0x706C_6173_7472_6F6E

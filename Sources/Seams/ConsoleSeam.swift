@@ -104,9 +104,21 @@ package struct WallState: Equatable, Sendable, Codable {
   }
 }
 
+/// Which wall it is: what was granted before a stream of walls began has ended with the stream before it.
+package struct WallMark: Equatable, Sendable, Codable {
+  /// One stream of notices, of one run of the keeper.
+  package var stream: String
+  /// Counts up within a stream.
+  package var number: UInt64
+
+  package init(stream: String, number: UInt64) {
+    self.stream = stream
+    self.number = number
+  }
+}
+
 package enum ConsoleNotice: Sendable, Codable {
-  /// Numbered since the keeper's start.
-  case wall(WallState, number: UInt64)
+  case wall(WallState, WallMark)
   /// A viewing ended by somebody else: its viewer sees nothing more.
   case cut(ViewingID)
   case heartbeat
@@ -329,7 +341,7 @@ package enum ConsoleReply: Sendable, Codable {
   /// Shown once.
   case recoveryCodes([String])
   /// - `wall`: the last wall that was told before: what it says of the recording is older than this answer.
-  case joined(ViewingID, sound: Bool, wall: UInt64)
+  case joined(ViewingID, sound: Bool, wall: WallMark)
   case agents([AgentEntry])
   case refusals([RefusalEntry])
   case cameras([CameraLink])

@@ -176,7 +176,7 @@ struct RecordingMachineTests {
   }
 
   // INT-6: nobody came back after it, and it is missing all the same.
-  @Test(arguments: [GapCause.linkLost, .tooFast, .notDeliverable])
+  @Test(arguments: [GapCause.linkLost, .tooFast, .notDeliverable, .silent])
   func whatIsMissingUpToTheCloseIsAGap(_ cause: GapCause) {
     var machine = RecordingMachine(openedAt: at(10))
     _ = machine.connected(at: at(10))
@@ -184,6 +184,21 @@ struct RecordingMachineTests {
     machine.disconnected(cause)
     let closed = machine.closed(at: at(140))
     #expect(closed == .close(after: .init(from: at(20), to: at(140), cause: cause)))
+  }
+
+  // INT-6: what was read late had come before the buffer was full, and what came then found no room.
+  @Test func aGapBeginsWhenTheBufferWasFullWheneverTheRestWasRead() {
+    func gap(since: Int64?) -> RecordingMachine.JoinAction {
+      var machine = RecordingMachine(openedAt: at(10))
+      _ = machine.connected(at: at(10))
+      _ = machine.packetArrived(at: at(60))
+      machine.disconnected(.notDeliverable, since: since.map(at))
+      return machine.connected(at: at(65))
+    }
+    #expect(gap(since: 25) == .begin(epoch: 2, after: .init(from: at(25), to: at(65), cause: .notDeliverable)))
+    for later in [nil, 70] as [Int64?] {
+      #expect(gap(since: later) == .begin(epoch: 2, after: .init(from: at(60), to: at(65), cause: .notDeliverable)))
+    }
   }
 
   @Test func aStopOfTheServerIsMissingUpToTheCloseToo() {

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import chaos
+import lossy
 import pytest
 import requests
 from conftest import World, until
@@ -99,14 +100,19 @@ FAILING = r"""
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-/* Fails the flush of the one file that the file FAILING_FLUSH names; holds that of every master back while SLOW_FLUSH is set. */
+/* Fails the flush of the one file that the file FAILING_FLUSH names; holds that of every master back for SLOW_FLUSH milliseconds, and as
+   long as the file HANGING_FLUSH is there. */
 int fdatasync(int fd) {
   static int (*real)(int);
   if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-  if (getenv("SLOW_FLUSH")) {
+  const char *slow = getenv("SLOW_FLUSH"), *hanging = getenv("HANGING_FLUSH");
+  if (slow || hanging) {
     char link[64], path[4096] = {0};
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, ".plm")) usleep(atoi(getenv("SLOW_FLUSH")) * 1000);
+    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, ".plm")) {
+      if (slow) usleep(atoi(slow) * 1000);
+      while (hanging && access(hanging, F_OK) == 0) usleep(10000);
+    }
   }
   const char *trigger = getenv("FAILING_FLUSH");
   FILE *file = trigger ? fopen(trigger, "r") : 0;
@@ -143,6 +149,49 @@ def failing_disk(tmp_path, shim):
 def test_a_disk_that_flushes_slowly_costs_nothing_at_a_kill(shim):
     """Each master takes three quarters of a second to flush: what comes meanwhile is written, and survives the kill."""
     survive(World(more={"LD_PRELOAD": str(shim), "SLOW_FLUSH": "750"}), ["server", "server"])
+
+
+@pytest.mark.alone
+def test_a_disk_that_hangs_until_nothing_is_read_costs_what_found_no_room(tmp_path, shim):
+    """Past 128 MiB nothing is read, and the transport's buffers fill: their senders' windows stay closed for good.
+
+    What is missing lies in gaps that begin when the buffers were full, and the cameras are back at once.
+    """
+    trigger = tmp_path / "hangs"
+    world = World(more={"LD_PRELOAD": str(shim), "HANGING_FLUSH": str(trigger)})
+    try:
+        until(world.is_up, 30)
+        clip = lossy.make_clip(world.scratch, 20, 9000)
+        cameras, runs, logs = [world.new_camera() for _ in range(8)], [], []
+        for camera in cameras:
+            logs.append(world.scratch / f"sent-{camera}.log")
+            runs.append(world.record(
+                camera, 48, "--from", str(clip), "--reconnect", "--sent-log", str(logs[-1]), "--sent-log-every", "0"))
+        time.sleep(4)
+        trigger.touch()
+        began = time.time()
+        time.sleep(30)
+        trigger.unlink()
+        ended = time.time()
+        assert all(run.wait(70) for run in runs)
+        frozen = 0
+        for camera, run, log in zip(cameras, runs, logs):
+            row = world.close(camera)
+            kept, sent, times = world.export(row["recording"]), run.sent.read_bytes(), lossy.SentLog(log)
+            missing, noted = lossy.missing_messages(sent, kept), gaps(world, row["recording"])
+            assert {g[0] for g in noted} <= {"not-deliverable"}, noted
+            if not missing:
+                continue
+            frozen += 1
+            (begin, end), = [(int(g[1]) / 1e6, int(g[2]) / 1e6) for g in noted]
+            assert began + 5 < begin < ended < end < ended + 8, (begin - began, end - ended)
+            # What was under way when the buffer was full, and what the sender took after it.
+            first, last = (times.at((number + 1) * lossy.MESSAGE_BYTES) for number in (missing[0], missing[-1]))
+            assert begin - 2 < first and last < end + 1, (first - begin, last - end)
+        assert frozen > 0, "the disk did not hang long enough"
+        world.check_is_clean()
+    finally:
+        world.end()
 
 
 def test_a_disk_that_fails_under_one_recording_costs_neither_it_nor_another(failing_disk):

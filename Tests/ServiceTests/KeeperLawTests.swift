@@ -207,6 +207,61 @@ struct KeeperLawTests {
     #expect(left.facts["cause"]?.string == "accreditation-ended")
   }
 
+  // P2, LIVE-6: a console ends what a later wall no longer shows, and keeps what was granted after the wall it reads.
+  @Test func aViewingSaysWhichWallsAreOlderThanItsGrant() async throws {
+    let world = try await KeeperWorld.make(at: start, calendar: calendar)
+    defer { world.end() }
+    let keeper = world.keeper
+    let service = try await service(world, "ap")
+    try await world.desk(
+      "head-ap",
+      .accredit(
+        account: "wearer-ap", service: service, role: .operator, act: "note 1", from: nil,
+        until: start.adding(seconds: 86_400)))
+    let agent = try #require(try await world.register.agents(of: service).first { $0.name.hasPrefix("wearer") }).id
+    try await world.admin(.enrolCamera(service: service.rawValue, CameraID("C"), model: ""))
+    try await world.admin(.issueCamera(CameraID("C"), agent))
+    let (incident, recording) = (
+      IncidentID(UUID().uuidString.lowercased()), RecordingID(UUID().uuidString.lowercased())
+    )
+    _ = try await keeper.answer(
+      .events(
+        boot: "b", oldest: 1,
+        [
+          NumberedEvent(
+            number: 1,
+            event: .incidentOpened(
+              IncidentEntry(
+                id: incident, recording: recording, service: service,
+                camera: CameraID("C"), agent: agent, reference: nil, activation: nil,
+                openedAt: start), threat: .persons, peer: "p"))
+        ]))
+    func marks(_ notices: AsyncStream<ConsoleNotice>, _ count: Int) async -> [(WallMark, Bool)] {
+      var found: [(WallMark, Bool)] = []
+      for await notice in notices {
+        if case .wall(let state, let mark) = notice {
+          found.append((mark, state.incidents.contains { $0.threat != nil }))
+        }
+        if found.count == count { break }
+      }
+      return found
+    }
+    let notices = await keeper.consoleNotices()
+    let first = try #require(await marks(notices, 1).first)
+    let token = try await world.logIn("wearer-ap")
+    guard case .joined(_, _, let granted) = try await keeper.answer(.joinLive(token: token, recording)) else {
+      throw Problem.fault
+    }
+    #expect(first.1 && granted.stream == first.0.stream && granted.number >= first.0.number)
+    _ = try await keeper.answer(.endThreat(token: token, incident))
+    // The wall that says so is told in time, and is later than the grant.
+    let over = try #require(await marks(notices, 2).last { !$0.1 })
+    #expect(over.0.stream == granted.stream && over.0.number > granted.number)
+    // Another stream ends what was granted before it.
+    let again = try #require(await marks(await keeper.consoleNotices(), 1).first)
+    #expect(again.0.stream != granted.stream)
+  }
+
   @Test func nobodyAccreditsThemselves() async throws {
     let world = try await KeeperWorld.make(at: start, calendar: calendar)
     defer { world.end() }

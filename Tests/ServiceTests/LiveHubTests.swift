@@ -16,23 +16,33 @@ struct LiveHubTests {
       client: SeamClient(client: http, socketPath: "/nonexistent/ingest.sock", peer: "ingest"),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let (declared, other) = (RecordingID("declared"), RecordingID("other"))
-    func isWatched(_ name: String, _ channel: LiveChannel) async -> Bool {
-      await hub.subscribe(ViewingID(name), to: channel) != nil
+    func mark(_ number: UInt64, _ stream: String = "first") -> WallMark { WallMark(stream: stream, number: number) }
+    func isWatched(_ name: String, _ channel: LiveChannel?) async -> Bool {
+      guard let channel else { return false }
+      return await hub.subscribe(ViewingID(name), to: channel) != nil
     }
-    let first = await hub.channel(declared, keepsSound: false, grantedAfter: 7)
-    let second = await hub.channel(other, keepsSound: false, grantedAfter: 6)
+    // Without a keeper nothing is watched.
+    #expect(await hub.channel(declared, keepsSound: false, grantedAfter: mark(1)) == nil)
+    await hub.keepOnly([], of: mark(5))
+    let first = await hub.channel(declared, keepsSound: false, grantedAfter: mark(7))
+    let second = await hub.channel(other, keepsSound: false, grantedAfter: mark(6))
     // The wall that was on its way when the threat was declared.
-    await hub.keepOnly([], of: 7)
+    await hub.keepOnly([], of: mark(7))
     #expect(await isWatched("a", first))
     #expect(await !isWatched("b", second))
-    await hub.keepOnly([declared], of: 8)
+    await hub.keepOnly([declared], of: mark(8))
     #expect(await isWatched("c", first))
-    await hub.keepOnly([], of: 9)
+    await hub.keepOnly([], of: mark(9))
     #expect(await !isWatched("d", first))
-    // Without a keeper nothing is live, whenever it was granted.
-    let third = await hub.channel(declared, keepsSound: false, grantedAfter: 99)
+    // The keeper went away, or came back: what was granted before it is over, whenever its answer is read.
+    let third = await hub.channel(declared, keepsSound: false, grantedAfter: mark(99))
+    #expect(await isWatched("e", third))
+    await hub.keepOnly([declared], of: mark(1, "second"))
+    #expect(await !isWatched("f", third))
+    #expect(await hub.channel(declared, keepsSound: false, grantedAfter: mark(99)) == nil)
+    let fourth = await hub.channel(declared, keepsSound: false, grantedAfter: mark(1, "second"))
     await hub.keepOnly([], of: nil)
-    #expect(await !isWatched("e", third))
+    #expect(await !isWatched("g", fourth))
     try await http.shutdown()
   }
 }

@@ -204,6 +204,15 @@ struct BoundsTests {
     resumed.wasFull(received: 9, at: first)
     let silent = looks(&resumed, isWaiting: false, received: { _ in 12 })
     #expect(silent == (1 + StallWatch.silenceLimit_us / 250_000, .silent) && resumed.fullSince == nil)
+    // A second time, hours later: only what came since then is missing.
+    var again = StallWatch()
+    again.wasFull(received: 9, at: first)
+    again.wasFull(received: 5000, at: later)
+    #expect(again.fullSince == later)
+    again.came(received: 5002)
+    #expect(again.fullSince == later)
+    again.came(received: 5003)
+    #expect(again.fullSince == nil)
   }
 
   @Test func aSenderThatGaveNothingUpIsNotMistakenForOneThatDid() {

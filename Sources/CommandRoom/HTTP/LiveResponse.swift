@@ -46,8 +46,9 @@ extension ConsoleAPI {
     }
     // However this ends, begun or not: the viewer leaves, and the leave is journalled.
     let reading = readings.begin(viewing, live: recording)
-    let channel = await hub.channel(recording, keepsSound: sound, grantedAfter: wall)
-    guard let viewer = await hub.subscribe(viewing, to: channel) else { throw Problem.unavailable("Le direct") }
+    guard let channel = await hub.channel(recording, keepsSound: sound, grantedAfter: wall),
+      let viewer = await hub.subscribe(viewing, to: channel)
+    else { throw Problem.unavailable("Le direct") }
     return Response(
       status: .ok, headers: [.contentType: "application/vnd.plastron.live", .cacheControl: "no-store"],
       body: ResponseBody { [request] writer in

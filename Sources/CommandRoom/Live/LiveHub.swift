@@ -15,6 +15,8 @@ actor LiveHub {
   private var channels: [RecordingID: LiveChannel] = [:]
   /// The wall that was the last one when a channel's newest viewing was granted: no wall up to it speaks of that.
   private var grantedAfter: [RecordingID: UInt64] = [:]
+  /// The stream whose walls are told now; nil without a keeper. All channels are of it.
+  private var stream: String?
   /// Viewings cut before their viewer was there; a handful, for a moment.
   private var cutEarly: Set<ViewingID> = []
   private var viewers: [ViewingID: (channel: LiveChannel, id: UInt64)] = [:]
@@ -25,15 +27,17 @@ actor LiveHub {
     self.logger = logger
   }
 
-  /// The channel of a recording for which a viewing has been granted.
+  /// The channel of a recording for which a viewing has been granted; nil where that has ended with its stream of notices, as
+  /// the keeper's end of the viewing would no longer be heard.
   ///
   /// - Parameter wall: the last wall that was told before it was.
-  func channel(_ recording: RecordingID, keepsSound: Bool, grantedAfter wall: UInt64) -> LiveChannel {
+  func channel(_ recording: RecordingID, keepsSound: Bool, grantedAfter wall: WallMark) -> LiveChannel? {
+    guard wall.stream == stream else { return nil }
     if let known = channels[recording], known.keepsSound != keepsSound {
       // The regime's switch was turned: nobody goes on with the old sound (LIVE-8).
       end(recording, because: "sound-switched")
     }
-    grantedAfter[recording] = wall
+    grantedAfter[recording] = wall.number
     if let known = channels[recording] { return known }
     let channel = LiveChannel(keepsSound: keepsSound)
     channels[recording] = channel
@@ -71,13 +75,17 @@ actor LiveHub {
 
   /// Ends what is no longer live.
   ///
-  /// - Parameter wall: the number of the wall that says so; nil where there is none any more. One that is older than a grant
-  ///   does not end it: walls are told once in a while, and an operator declares and watches at once.
-  func keepOnly(_ live: Set<RecordingID>, of wall: UInt64?) {
-    for recording in channels.keys where !live.contains(recording) {
-      if let wall, let granted = grantedAfter[recording], wall <= granted { continue }
+  /// - Parameter wall: the wall that says so; nil where there is none any more. One that is older than a grant does not end it:
+  ///   walls are told once in a while, and an operator declares and watches at once. The first of a stream ends all that was
+  ///   granted before.
+  func keepOnly(_ live: Set<RecordingID>, of wall: WallMark?) {
+    for recording in channels.keys {
+      if let wall, wall.stream == stream {
+        guard !live.contains(recording), wall.number > grantedAfter[recording] ?? 0 else { continue }
+      }
       end(recording, because: "no-longer-live")
     }
+    stream = wall?.stream
   }
 
   /// Says what is damaged, at most once a second and camera.

@@ -49,7 +49,15 @@ struct StallWatch: Sendable {
   }
 
   /// Nothing is read now, and the receive buffer takes nothing more.
-  mutating func wasFull(received total: Int64, at time: UTCTime) { full = (total, full?.since ?? time) }
+  mutating func wasFull(received total: Int64, at time: UTCTime) {
+    came(received: total)
+    full = (total, full?.since ?? time)
+  }
+
+  /// Where more came than a sender may send without room, the buffer took something again.
+  mutating func came(received total: Int64) {
+    if let known = full, total > known.received + Self.sentWithoutRoom { full = nil }
+  }
 
   /// Looked at every so often while nothing is handed over, though everything that comes is read.
   ///
@@ -65,7 +73,7 @@ struct StallWatch: Sendable {
   ) -> GapCause? {
     let isQuiet = total == received
     received = total
-    if let known = full, total > known.received + Self.sentWithoutRoom { full = nil }
+    came(received: total)
     guard isWaiting else {
       silent_us = isComplete && isQuiet && total > 0 ? silent_us + elapsed_us : 0
       if full != nil { return silent_us >= Self.afterFullLimit_us + patience_us ? .notDeliverable : nil }

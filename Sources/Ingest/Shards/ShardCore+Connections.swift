@@ -161,13 +161,12 @@ extension ShardCore {
 
   /// A connection is over: what it delivered is handed over, then the incident is told.
   ///
-  /// - Parameters:
-  ///   - cause: why this end ended it; nil where the other did.
-  ///   - since: when what was delivered ended, where that was read later.
-  func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil, since: UTCTime? = nil) {
+  /// - Parameter cause: why this end ended it; nil where the other did.
+  func end(_ connection: Connection, at now: MonotonicTime, cause: GapCause? = nil) {
     guard let place = connections.firstIndex(where: { $0 === connection }) else { return }
     connections.remove(at: place)
-    connection.meter.looked(connection.accepted.socket.statistics())
+    let figures = connection.accepted.socket.statistics()
+    connection.meter.looked(figures)
     guard !connection.isLinkTest else {
       connection.state.connection = nil
       sayClosed(connection, "link-test")
@@ -176,6 +175,9 @@ extension ShardCore {
     }
     let state = connection.state
     if state.connection === connection { state.connection = nil }
+    // INT-6: what came while its buffer was full is missing since then, whoever ended it and whenever the rest is read.
+    if let figures { connection.stall.came(received: figures.packetsReceived) }
+    let cause = cause ?? (connection.stall.fullSince == nil ? nil : .notDeliverable)
     if cause != .tooFast { readRest(of: connection, at: now) }
     connection.intake.finish(at: now)
     handOver(connection, at: now)
@@ -189,7 +191,7 @@ extension ShardCore {
     let age = now.since(connection.lastPacket)
     let why = cause ?? (age < IncidentMachine.freshPacket_us ? .stoppedBySender : .linkLost)
     sayClosed(connection, why.rawValue)
-    recording.machine.disconnected(why, since: since)
+    recording.machine.disconnected(why, since: connection.stall.fullSince)
     // A camera that was sent away did not stop of its own accord.
     let isStop = cause == nil && age < IncidentMachine.freshPacket_us
     state.machine.streamEnded(lastPacketAge_us: isStop ? age : IncidentMachine.freshPacket_us, at: now)

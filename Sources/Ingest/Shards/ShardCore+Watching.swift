@@ -51,7 +51,7 @@ extension ShardCore {
         // Its last report comes after this one.
         tellHealth(told)
         told = []
-        end(connection, at: now, cause: cause, since: connection.stall.fullSince)
+        end(connection, at: now, cause: cause)
       }
     }
     tellHealth(told)
@@ -65,8 +65,6 @@ extension ShardCore {
   private func stalled(_ connection: Connection, _ figures: LinkStatistics?, now: MonotonicTime) -> GapCause? {
     let reach = connection.intake.reorderer.reachBehindHole
     let isComplete = connection.lastWindow_us == 0
-    // A sender in complete delivery never gets that far ahead of what it has not given up: its window is smaller.
-    if isComplete, reach >= Self.reach_packets { return .notDeliverable }
     guard hasRoom else {
       // Without its locks the library says no room and nothing in the buffer.
       if let figures, figures.receiveRoom_packets < Self.noRoom_packets, figures.receiveBuffer_bytes > 0 {
@@ -74,6 +72,9 @@ extension ShardCore {
       }
       return nil
     }
+    if let figures { connection.stall.came(received: figures.packetsReceived) }
+    // A sender in complete delivery never gets that far ahead of what it has not given up: its window is smaller.
+    if isComplete, reach >= Self.reach_packets { return .notDeliverable }
     guard now.since(connection.lastPacket) >= Self.silent_us else {
       connection.stall.delivered()
       return nil

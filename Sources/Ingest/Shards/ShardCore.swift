@@ -10,7 +10,8 @@ import Vault
 final class ShardCore {
   /// Connections up to which the thread waits for events instead of ticking.
   static let eventDrivenConnections = 4
-  /// The tick grows by a millisecond for so many connections more, to ``longestTick_ms``.
+  /// The tick with one more, in milliseconds. It grows by one for so many connections, to ``longestTick_ms``.
+  static let shortestTick_ms = 2
   static let connectionsPerTick_ms = 5
   static let longestTick_ms = 5
   static let wait_ms: Int64 = 10
@@ -113,8 +114,9 @@ final class ShardCore {
       // An event of what cannot be read yet comes again at once.
       if poll.wait(timeout_ms: Self.wait_ms), !readAny { usleep(Self.fruitless_us) }
     } else {
-      let tick_ms = (connections.count - Self.eventDrivenConnections) / Self.connectionsPerTick_ms + 1
-      usleep(UInt32(max(1, min(Self.longestTick_ms, tick_ms)) * 1000))
+      let tick_ms =
+        max(0, connections.count - Self.eventDrivenConnections) / Self.connectionsPerTick_ms + Self.shortestTick_ms
+      usleep(UInt32(min(Self.longestTick_ms, tick_ms) * 1000))
     }
   }
 

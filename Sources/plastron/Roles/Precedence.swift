@@ -1,8 +1,10 @@
 import Foundation
 
 /// Who waits where the machine is full: a recording that is late may be lost, a picture on the wall comes later.
+///
+/// Among the processes of one control group, as `plastron serve` starts them; between units of systemd `CPUWeight` says it.
 enum Precedence {
-  /// A third of a processor's time against a process that did not step back. Source: sched(7), the nice value.
+  /// A third of the time that a process gets which did not step back. Source: sched(7), the nice value.
   private static let steps: Int32 = 5
 
   /// All threads of this process, and those that they start, let others go first.
