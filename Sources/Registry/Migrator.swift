@@ -8,7 +8,7 @@ package import Postgres
 /// Runs under the owner's role. The server itself only checks the version (``Register/checkVersion()``).
 package struct Migrator: Sendable {
   /// The schema this build works with: the number of the newest migration.
-  package static let version = 8
+  package static let version = 9
   /// SHA-256 of the migrations of this build: a folder that was tampered with is not run under the owner's role.
   package static let checksums = [
     "ca4eef982e4d40144b27e2cfc42dd0b74eb7a8cf8142a16431cd43b936a5cccf",
