@@ -44,6 +44,25 @@ struct FootageWriterTests {
     writer.stop()
   }
 
+  // A disk that is a little too slow must not turn reading off and on at each chunk: nobody's silence could be told.
+  @Test func readingStopsAtTheBoundAndBeginsAgainOnceAnEighthIsFree() throws {
+    let folder = NSTemporaryDirectory() + "vault-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let backlog = FootageBacklog()
+    let writer = FootageWriter(root: folder, backlog: backlog) { _ in }
+    defer { writer.stop() }
+    let (whole, eighth) = (FootageWriter.capacity_bytes, FootageWriter.capacity_bytes / 8)
+    backlog.changed(by: whole - 1)
+    #expect(writer.hasRoom(after: true) && !writer.hasRoom(after: false))
+    backlog.changed(by: 1)
+    #expect(!writer.hasRoom(after: true))
+    backlog.changed(by: -eighth)
+    #expect(!writer.hasRoom(after: false))
+    backlog.changed(by: -1)
+    #expect(writer.hasRoom(after: false))
+    backlog.changed(by: -(whole - eighth - 1))
+  }
+
   @Test func tellsChunksOnlyOnceTheyAreFlushed() throws {
     let folder = try Folder()
     let told = Mutex<[String]>([])

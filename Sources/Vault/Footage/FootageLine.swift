@@ -10,7 +10,7 @@ package final class FootageBacklog: Sendable {
 
   package var bytes: Int { total.load(ordering: .relaxed) }
 
-  fileprivate func changed(by difference: Int) {
+  func changed(by difference: Int) {
     if difference != 0 { total.add(difference, ordering: .relaxed) }
   }
 }
