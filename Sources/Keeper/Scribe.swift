@@ -103,7 +103,11 @@ package final class Scribe: Sendable {
       ActTrace.current?.add(position, kind, act, author, service)
       return position
     } catch let error as VaultError {
-      logger.critical("the journal cannot be written; acts are refused", metadata: ["error": "\(error)"])
+      if file.isStopped {
+        logger.debug("the server stops: an act is refused", metadata: ["act": "\(act)"])
+      } else {
+        logger.critical("the journal cannot be written; acts are refused", metadata: ["error": "\(error)"])
+      }
       throw error
     }
   }

@@ -82,6 +82,13 @@ package final class JournalFile: Sendable {
     return (shared.size, shared.root)
   }
 
+  /// Whether it was stopped: nothing is wrong with it, and nothing is taken any more.
+  package var isStopped: Bool {
+    shared.condition.lock()
+    defer { shared.condition.unlock() }
+    return shared.closed
+  }
+
   /// Appends an entry and returns once it is durable.
   package func append(_ entry: JournalEntry) async throws -> CommittedEntry {
     try await enqueue { .entry(entry, done: $0) }
