@@ -17,6 +17,8 @@ enum ArchiveRole {
   }
 
   static func run(_ settings: Settings, logger: Logger) async throws {
+    // P4: what is moved must not cost what is recorded.
+    Precedence.stepBack()
     let http = SeamClient<ArchiveCall, ArchiveReply, ArchiveNotice>.makeHTTPClient()
     let store = try store(settings)
     logger.notice("archive ready", metadata: ["store": "\(store.location.origin)/\(store.location.bucket)"])
