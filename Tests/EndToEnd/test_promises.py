@@ -1,6 +1,7 @@
 """The promises P1 to P4, each named."""
 
 import os
+import pathlib
 import re
 import stat
 import threading
@@ -120,3 +121,17 @@ def test_P4_the_master_is_what_the_camera_sent(world, cameras, order):
     assert len(exported) == sent == row["size_bytes"]
     assert exported == run.sent.read_bytes()
     world.check_is_clean()
+
+
+def test_P4_what_is_watched_steps_back_behind_what_is_recorded(world):
+    until(world.is_up, 30)
+
+    def nice(role, *names):
+        """Of the threads that do the work: libdispatch gives some of its own another value, as root."""
+        threads = pathlib.Path(f"/proc/{world.pid(role)}/task").iterdir()
+        named = [(int(thread.name), (thread / "comm").read_text().strip()) for thread in threads]
+        return {os.getpriority(os.PRIO_PROCESS, number) for number, name in named if name.startswith(names)}
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert nice("ingest", "ingest-", "footage-writer", "SRT:RcvQ", "SRT:SndQ") == nice("keeper", "plastron", "NIO-") == {own}
+    assert nice("console", "plastron", "NIO-") == {own + 5}

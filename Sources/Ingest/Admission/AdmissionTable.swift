@@ -139,16 +139,14 @@ package final class AdmissionTable: Sendable {
             for: request.socket, at: now)
           return .exchangeKeys(
             passphrase: admission.passphrase,
-            TransportDelivery(
-              admission.reception.delivery, window_packets: window_packets))
+            TransportDelivery(admission.reception.delivery, window_packets: window_packets))
         }
         refused(
           "unknown-camera",
           "Appel refusé : caméra inconnue. Seules les caméras du service, enrôlées, sont reçues ; le nom donné n'est pas conservé."
         )
       }
-      return .exchangeKeys(
-        passphrase: Self.unknowablePassphrase(), .complete(window_packets: window_packets))
+      return .exchangeKeys(passphrase: Self.unknowablePassphrase(), .complete(window_packets: window_packets))
     }
   }
 

@@ -7,7 +7,8 @@ enum Precedence {
   /// A third of the time that a process gets which did not step back. Source: sched(7), the nice value.
   private static let steps: Int32 = 5
 
-  /// All threads of this process, and those that they start, let others go first.
+  /// All threads of this process, and those that they start, let others go first; but for those to which libdispatch gives a
+  /// value of its own, which it may as root only.
   static func stepBack() {
     let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
     // A thread that ended meanwhile needs nothing.

@@ -32,7 +32,7 @@ struct FloorCommand: ParsableCommand {
     var listeners: [FloorListener] = []
     for _ in 0..<max(1, threads) {
       let listener = try SRTListener(host: "127.0.0.1", port: bound) { _ in
-        .exchangeKeys(passphrase: passphrase, .complete(window_packets: 1024))
+        .exchangeKeys(passphrase: passphrase, .complete(window_packets: SRTListener.usualFlightWindow_packets))
       }
       bound = listener.port
       listeners.append(FloorListener(listener))
