@@ -105,10 +105,7 @@ struct ErasureTests {
     let path = world.folder + "/footage/\(grant.part).plm"
     #expect(FileManager.default.createFile(atPath: path, contents: Data([1, 2, 3])))
     let events: [IngestEvent] = [
-      .incidentOpened(
-        IncidentEntry(
-          id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
-          activation: nil, openedAt: start), threat: nil, peer: "test"),
+      .opened(incident, recording, service, by: agent, at: start),
       .partOpened(
         PartOpened(
           part: grant.part, recording: recording, service: service, number: 1, localDay: grant.localDay,

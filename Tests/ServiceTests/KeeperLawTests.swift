@@ -46,10 +46,7 @@ struct KeeperLawTests {
     let grant = try await world.keeper.partGrants(for: service, from: day)[0]
     let head = [UInt8](repeating: 1, count: 32)
     let events: [IngestEvent] = [
-      .incidentOpened(
-        IncidentEntry(
-          id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent.id, reference: nil,
-          activation: nil, openedAt: start), threat: nil, peer: "test"),
+      .opened(incident, recording, service, by: agent.id, at: start),
       .partOpened(
         PartOpened(
           part: grant.part, recording: recording, service: service, number: 1, localDay: day,
@@ -230,11 +227,7 @@ struct KeeperLawTests {
         [
           NumberedEvent(
             number: 1,
-            event: .incidentOpened(
-              IncidentEntry(
-                id: incident, recording: recording, service: service,
-                camera: CameraID("C"), agent: agent, reference: nil, activation: nil,
-                openedAt: start), threat: .persons, peer: "p"))
+            event: .opened(incident, recording, service, by: agent, at: start, threat: .persons))
         ]))
     func marks(_ notices: AsyncStream<ConsoleNotice>, _ count: Int) async -> [(WallMark, Bool)] {
       var found: [(WallMark, Bool)] = []

@@ -138,3 +138,16 @@ struct KeeperWorld {
     return reply
   }
 }
+
+extension IngestEvent {
+  /// The camera "C" has opened an incident.
+  static func opened(
+    _ incident: IncidentID, _ recording: RecordingID, _ service: ServiceID, by agent: AgentID, at time: UTCTime,
+    threat: ThreatGround? = nil
+  ) -> IngestEvent {
+    .incidentOpened(
+      IncidentEntry(
+        id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
+        activation: nil, openedAt: time), threat: threat, peer: "test")
+  }
+}

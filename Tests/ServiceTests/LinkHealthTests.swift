@@ -38,10 +38,7 @@ struct LinkHealthTests {
 
     func open() async throws {
       try await tell(
-        .incidentOpened(
-          IncidentEntry(
-            id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
-            activation: nil, openedAt: UTCTime(microseconds: world.wall.now)), threat: nil, peer: "test"))
+        .opened(incident, recording, service, by: agent, at: UTCTime(microseconds: world.wall.now)))
       try await join()
     }
 

@@ -81,10 +81,7 @@ struct RefusalTests {
     {
       try await tell(
         world,
-        .incidentOpened(
-          IncidentEntry(
-            id: incident, recording: recording, service: service, camera: CameraID("C"), agent: agent, reference: nil,
-            activation: nil, openedAt: world.keeper.clock()), threat: threat, peer: "p"))
+        .opened(incident, recording, service, by: agent, at: world.keeper.clock(), threat: threat))
       try await join(world, StreamClaims(threat: threat), epoch: 1)
     }
 
